@@ -1,0 +1,363 @@
+"""The Bus on NATS and JetStream.
+
+One connection per process, owned by this object. Replies arrive on one shared inbox and are matched
+by token; deadlines are swept by one timer. Pull consumers are driven here rather than by nats-py's
+own ``fetch``, which goes deaf when the server restarts: a pull request carries an idle heartbeat,
+and a missed heartbeat or a reconnect makes a new one.
+
+Never: a callback that waits inside nats-py's delivery (it would make the client drop the newest), a
+bare nak, a suppressed error in a loop that does not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from libs.common import bus_requests
+from libs.common.bus import (
+    HEADER_ERROR,
+    HEADER_ID,
+    NO_HEADERS,
+    Call,
+    ConsumeHandler,
+    Consumer,
+    Entry,
+    Handler,
+    Stored,
+    Subscription,
+    TickCallback,
+    Window,
+    answer,
+    decode,
+    encode,
+    raise_remote,
+)
+from libs.common.bus_pull import Follower, PullLoop
+from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
+from libs.common.streams import ATOMIC_STREAMS
+from libs.common.subjects import Command
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+log = structlog.get_logger()
+
+BATCH_MAX = 500  # JetStream takes 1,000 messages in an atomic batch
+DUPLICATE_IN_BATCH = 10201  # one known id rejects the whole batch
+CALLS_AT_ONCE_MAX = 512  # per process and command; further calls wait in nats-py's bounded queue
+TICK_PENDING_BYTES = 64 * 1024 * 1024
+
+
+class TooBusy(AppError):
+    """The service has too many calls under way; nothing was done."""
+
+    code = "RET_TOO_FREQUENT"
+    http_status = 429
+
+
+class NatsBus:
+    """See ``libs.common.bus.Bus``."""
+
+    def __init__(self, connection: Client, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._replies = bus_requests.Replies(connection, name)
+        self._reconnected: list[Callable[[], None]] = []
+        self._violations: dict[str, None] = {}
+        self._subscriptions: list[Subscription] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._defects = 0
+
+    async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        await self._connection.publish(subject, payload, headers=dict(headers) if headers else None)
+
+    async def flush(self) -> None:
+        await self._connection.flush(timeout=10)
+
+    async def subscribe(self, pattern: str, callback: TickCallback) -> Subscription:
+        async def deliver(message: Msg) -> None:
+            callback(message.subject, message.data)
+
+        subscription = await self._connection.subscribe(
+            pattern, cb=deliver, pending_msgs_limit=1_000_000, pending_bytes_limit=TICK_PENDING_BYTES
+        )
+        return self._keep(_Listening(subscription))
+
+    async def request(
+        self, command: Command[Q, R], message: Q, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> R:
+        return decode(await self.request_bytes(command, encode(message), headers=headers), command.reply)
+
+    async def request_bytes(
+        self, command: Command[Any, Any], payload: bytes, *, headers: Mapping[str, str] = NO_HEADERS
+    ) -> bytes:
+        try:
+            reply = await self._replies.ask(command.name, payload, headers, command.timeout_s)
+        except bus_requests.NobodyThere as e:
+            raise ServiceUnavailable(f"{command.owner} does not answer") from e
+        except TimeoutError as e:
+            if command.effect:
+                raise OutcomeUnknown(f"{command.owner} did not answer in {command.timeout_s:g} s") from e
+            raise ServiceUnavailable(f"{command.owner} did not answer in {command.timeout_s:g} s") from e
+        if reply.headers and HEADER_ERROR in reply.headers:
+            raise_remote(reply.data)
+        return bytes(reply.data)
+
+    async def serve(self, command: Command[Q, R], handler: Handler) -> Subscription:
+        return await self.serve_name(command, command.name, handler)
+
+    async def serve_name(self, command: Command[Any, Any], subject: str, handler: Handler) -> Subscription:
+        """Serve ``command`` under ``subject``, which may be another name than its own."""
+        serving = _Serving(self, command, handler)
+        subscription = await self._connection.subscribe(subject, queue=command.owner, cb=serving.take)
+        return self._keep(_Listening(subscription, serving))
+
+    async def append(self, stream: str, entries: Sequence[Entry]) -> list[int]:
+        seqs: list[int] = []
+        for start in range(0, len(entries), BATCH_MAX):
+            part = entries[start : start + BATCH_MAX]
+            if len(part) == 1 or stream not in ATOMIC_STREAMS:
+                seqs += await self._append_singly(part)
+                continue
+            taken = await self._append_batch(part)
+            seqs += await self._append_singly(part) if taken is None else taken
+        return seqs
+
+    async def _append_batch(self, entries: Sequence[Entry]) -> list[int] | None:
+        """Publish as one atomic batch; None when a known id made the server refuse all of it."""
+        batch = self._replies.unique()
+        for number, entry in enumerate(entries[:-1], start=1):
+            marks = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+            await self._connection.publish(
+                entry.subject, entry.payload, headers={**entry.headers, HEADER_ID: entry.event_id, **marks}
+            )
+        last = entries[-1]
+        marks = {
+            "Nats-Batch-Id": batch,
+            "Nats-Batch-Sequence": str(len(entries)),
+            "Nats-Batch-Commit": "1",
+        }
+        reply = await self._jetstream(
+            last.subject, last.payload, {**last.headers, HEADER_ID: last.event_id, **marks}
+        )
+        if "error" not in reply:
+            return list(range(reply["seq"] - len(entries) + 1, reply["seq"] + 1))
+        if reply["error"].get("err_code") == DUPLICATE_IN_BATCH:
+            return None
+        raise ServiceUnavailable(f"JetStream refused a batch: {reply['error'].get('description')}")
+
+    async def _append_singly(self, entries: Sequence[Entry]) -> list[int]:
+        """Publish one by one without waiting in between: a stream takes them in the order sent."""
+        replies = await asyncio.gather(
+            *(self._jetstream(e.subject, e.payload, {**e.headers, HEADER_ID: e.event_id}) for e in entries)
+        )
+        for reply in replies:
+            if "error" in reply:
+                raise ServiceUnavailable(f"JetStream refused a fact: {reply['error'].get('description')}")
+        return [reply["seq"] for reply in replies]
+
+    async def _jetstream(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            reply = await self._replies.ask(subject, payload, headers, 10.0)
+        except (bus_requests.NobodyThere, TimeoutError) as e:
+            raise OutcomeUnknown(f"JetStream did not acknowledge {subject}") from e
+        body: dict[str, Any] = json.loads(reply.data)
+        return body
+
+    async def consume(self, consumer: Consumer, handler: ConsumeHandler) -> Subscription:
+        loop = PullLoop(self._connection, self._name, consumer, handler, self.append)
+        self.on_reconnect(loop.wake)
+        await loop.start()
+        return self._keep(loop)
+
+    async def follow(self, consumer: Consumer, callback: Callable[[Stored], None]) -> Subscription:
+        window = await self.history(consumer.stream, ">", 2**62, 1)
+        follower = Follower(self._connection, self._name, consumer, callback, self.history, window.last_seq)
+        self.on_reconnect(follower.wake)
+        await follower.start()
+        return self._keep(follower)
+
+    async def history(self, stream: str, pattern: str, after: int, limit: int) -> Window:
+        state = await self._stream_state(stream)
+        if after >= state["last_seq"]:
+            return Window((), state["first_seq"], state["last_seq"])
+        entries = await self._replies.collect(
+            f"$JS.API.DIRECT.GET.{stream}",
+            json.dumps({"seq": after + 1, "next_by_subj": pattern, "batch": limit}).encode(),
+            10.0,
+        )
+        return Window(tuple(entries), state["first_seq"], state["last_seq"])
+
+    async def _stream_state(self, stream: str) -> dict[str, int]:
+        try:
+            reply = await self._replies.ask(f"$JS.API.STREAM.INFO.{stream}", b"", NO_HEADERS, 5.0)
+        except (bus_requests.NobodyThere, TimeoutError) as e:
+            raise ServiceUnavailable("JetStream does not answer") from e
+        body = json.loads(reply.data)
+        if "error" in body:
+            raise ServiceUnavailable(f"stream {stream}: {body['error'].get('description')}")
+        state: dict[str, int] = body["state"]
+        return state
+
+    def problems(self) -> tuple[str, ...]:
+        if not self._connection.is_connected:
+            return ("nats: not connected",)
+        return tuple(f"nats: {text}" for text in self._violations)
+
+    def on_reconnect(self, callback: Callable[[], None]) -> None:
+        self._reconnected.append(callback)
+
+    async def close(self) -> None:
+        for subscription in reversed(self._subscriptions):
+            await subscription.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+        self._replies.close()
+        if self._connection.is_connected:
+            await self._connection.flush(timeout=5)
+        await self._connection.close()
+
+    def spawn(self, work: Any) -> None:
+        """Run a coroutine in the background, kept until it ends."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _keep(self, subscription: Any) -> Subscription:
+        self._subscriptions.append(subscription)
+        return subscription  # type: ignore[no-any-return]
+
+    # ── callbacks of the connection ───────────────────────────────────────────────────────────────
+
+    async def heard_error(self, error: Exception) -> None:
+        """A denied publish is heard only here: fail the call that waits for it, and say so."""
+        text = str(error)
+        log.warning("bus error", error=text, kind=type(error).__name__)
+        if "permissions violation" in text.lower():
+            self._violations[text] = None
+            self._replies.fail_denied(text)
+
+    async def heard_reconnect(self) -> None:
+        log.info("bus reconnected")
+        for callback in self._reconnected:
+            callback()
+
+
+class _Listening:
+    """A nats-py subscription as ours."""
+
+    def __init__(self, subscription: Any, serving: _Serving | None = None) -> None:
+        self._subscription = subscription
+        self._serving = serving
+        self._stopped = False
+
+    async def stop(self) -> None:
+        if self._stopped:
+            return
+        self._stopped = True
+        try:
+            await self._subscription.drain()
+        except nats.errors.Error as e:  # a closed connection has nothing left to drain
+            log.debug("drain ended early", error=str(e))
+        if self._serving is not None:
+            await self._serving.idle()
+
+
+class _Serving:
+    """Answers one command; calls run side by side up to a bound, then are refused."""
+
+    def __init__(self, bus: NatsBus, command: Command[Any, Any], handler: Handler) -> None:
+        self._bus = bus
+        self._command = command
+        self._handler = handler
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def take(self, message: Msg) -> None:
+        if self._under_way >= CALLS_AT_ONCE_MAX:
+            await self._reply(message, encode(TooBusy().body()), failed=True)
+            return
+        self._under_way += 1
+        self._idle.clear()
+        self._bus.spawn(self._run(message))
+
+    async def _run(self, message: Msg) -> None:
+        try:
+            call = Call(message.subject, message.headers or {})
+            payload, failed = await answer(self._command, self._handler, message.data, call, self._defect)
+            await self._reply(message, payload, failed)
+        finally:
+            self._under_way -= 1
+            if self._under_way == 0:
+                self._idle.set()
+
+    async def _reply(self, message: Msg, payload: bytes, failed: bool) -> None:
+        if not message.reply:
+            return
+        try:
+            await self._bus.publish(message.reply, payload, {HEADER_ERROR: "1"} if failed else NO_HEADERS)
+        except nats.errors.Error as e:
+            log.warning("reply not sent", command=self._command.name, error=str(e))
+
+    def _defect(self, error: Exception) -> None:
+        log.error("command failed", command=self._command.name, exc_info=error)
+
+    async def idle(self) -> None:
+        await self._idle.wait()
+
+
+_names = itertools.count()
+
+
+async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None = None) -> NatsBus:
+    """Connect as ``name``; retries for ever after the first success, fails fast before it."""
+    holder: list[NatsBus] = []
+
+    async def on_error(error: Exception) -> None:
+        if holder:
+            await holder[0].heard_error(error)
+
+    async def on_reconnected() -> None:
+        await holder[0].heard_reconnect()
+
+    async def on_disconnected() -> None:
+        if not connection.is_closed and not connection.is_draining:
+            log.warning("bus disconnected")
+
+    async def closed() -> None:
+        if on_closed is not None:
+            on_closed()
+
+    connection = await nats.connect(
+        servers=[url],
+        name=name,
+        inbox_prefix=f"_INBOX_{urlsplit(url).username or name}".encode(),
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,  # default 60 tries, then closed for good
+        reconnect_time_wait=0.25,  # default 2 s; a local server is back sooner
+        connect_timeout=5,
+        ping_interval=10,  # default 120 s, so a dead link hides for minutes
+        max_outstanding_pings=2,
+        pending_size=8 * 1024 * 1024,  # what may be published while disconnected
+        flusher_queue_size=1024,
+        drain_timeout=10,
+        error_cb=on_error,
+        disconnected_cb=on_disconnected,
+        reconnected_cb=on_reconnected,
+        closed_cb=closed,
+    )
+    bus = NatsBus(connection, name)
+    holder.append(bus)
+    await bus._replies.start()
+    return bus

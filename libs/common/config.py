@@ -1,0 +1,135 @@
+"""Configuration: every setting of the house in one registry, read from the environment once.
+
+Each service reads its part into a frozen struct whose field names are the settings in lower case
+(``TRADEWIND_FEED`` → ``feed``). A ``TRADEWIND_*`` name that is in no part stops the start and shows
+the nearest known one. ``python -m services.<name> check-config`` runs the same function.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from libs.common.errors import ConfigInvalid
+
+PREFIX = "TRADEWIND_"
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A name operators rely on: what it does, its default as text, whether it must stay secret."""
+
+    meaning: str
+    default: str = ""
+    secret: bool = False
+
+
+SETTINGS: dict[str, Setting] = {
+    "HTTP_PORT": Setting("port of HTTP and WebSocket", "8080"),
+    "HTTP_HOST": Setting("address the port listens on", "127.0.0.1"),
+    "DATA_DIR": Setting("folder of everything the stack keeps", ".data"),
+    "SERVICES": Setting("comma-separated services this stack runs; empty is all"),
+    "FEED": Setting(
+        "source of quotes: synthetic, replay:FILE[?speed=X|max], manual, binance, kraken, ccxt:EXCHANGE",
+        "synthetic",
+    ),
+    "SEED": Setting("seed of the synthetic market", "1"),
+    "SYNTHETIC_TICKS_PER_S": Setting("ticks per second and symbol of the synthetic market", "2"),
+    "BINANCE_WS_URL": Setting("Binance stream address", "wss://stream.binance.com:9443"),
+    "BINANCE_REST_URL": Setting("Binance REST address", "https://api.binance.com"),
+    "KRAKEN_WS_URL": Setting("Kraken stream address", "wss://ws.kraken.com/v2"),
+    "KRAKEN_REST_URL": Setting("Kraken REST address", "https://api.kraken.com"),
+    "ADMIN_PASSWORD": Setting(
+        "password of staff login 1 at the first start; empty prints a random one", "", True
+    ),
+    "SECRET_KEY": Setting(
+        "key that encrypts signing keys at rest; empty uses a file in the data folder", "", True
+    ),
+    "GATEWAY_PROCESSES": Setting("gateway processes that share the port", "1"),
+    "PROCESS_INDEX": Setting("index of this process among its service's processes", "0"),
+    "METRICS_PORT": Setting("port of a service's own metrics and probes; 0 takes a free one", "0"),
+    "METRICS_HOST": Setting("address the metrics port listens on", "127.0.0.1"),
+    "LOG_LEVEL": Setting("lowest level that is logged: DEBUG, INFO, WARNING, ERROR", "INFO"),
+    "PUBLIC_URL": Setting("address clients use, when it is not the one we listen on"),
+    "TRUSTED_PROXIES": Setting("comma-separated networks whose X-Forwarded-For counts"),
+    "TLS_DIR": Setting("folder with tls.crt and tls.key; empty serves plain HTTP"),
+    "GEO_HEADER": Setting("header with the caller's country, believed from trusted proxies only"),
+    "GEO_BLOCK": Setting("comma-separated countries that are refused", "US"),
+    "X402_PAY_TO": Setting("address that receives x402 payments; empty switches them off"),
+    "X402_FACILITATOR_URL": Setting("x402 facilitator", "https://x402.org/facilitator"),
+    "X402_NETWORK": Setting("x402 network", "base"),
+    "STRIPE_SECRET_KEY": Setting("Stripe API key; empty switches Stripe off", "", True),
+    "STRIPE_WEBHOOK_SECRET": Setting("secret of Stripe's webhook signatures", "", True),
+    "STRIPE_API_URL": Setting("Stripe API address", "https://api.stripe.com"),
+    "NOWPAYMENTS_API_KEY": Setting("NOWPayments API key; empty switches it off", "", True),
+    "NOWPAYMENTS_API_URL": Setting("NOWPayments API address", "https://api.nowpayments.io"),
+    "NOWPAYMENTS_IPN_SECRET": Setting("secret of NOWPayments' callback signatures", "", True),
+    "LIQUIDITY_MODE": Setting("liquidity of a pool in token prices: usd or legacy", "usd"),
+    "SMTP_URL": Setting("mail server, smtp://user:password@host:port; empty logs mail instead", "", True),
+    "TELEGRAM_BOT_TOKEN": Setting("Telegram bot token; empty switches the channel off", "", True),
+    "LLM_URL": Setting("OpenAI-compatible address that may reword texts; empty switches it off"),
+    "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
+    "SCAN_PRO_ONLY": Setting("whether scans need the Pro tier: on or off", "off"),
+}
+
+# Settings with the same name in every program, without our prefix.
+PLAIN = ("DATABASE_URL", "NATS_URL")
+
+
+class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What every service reads. A service's own Config inherits from it and adds its part."""
+
+    database_url: str
+    nats_url: str
+    metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
+    log_level: str = "INFO"
+    process_index: int = 0
+
+
+def check_environment(environ: Mapping[str, str]) -> None:
+    """Refuse a ``TRADEWIND_*`` name nobody reads, showing the nearest known one."""
+    for name in environ:
+        if not name.startswith(PREFIX):
+            continue
+        short = name.removeprefix(PREFIX)
+        if short in SETTINGS:
+            continue
+        near = difflib.get_close_matches(short, SETTINGS, n=1, cutoff=0.0)
+        raise ConfigInvalid(f"{name} is not a setting; did you mean {PREFIX}{near[0]}?")
+
+
+def load(config: type[C], environ: Mapping[str, str]) -> C:
+    """Read ``config``'s fields from the environment; ConfigInvalid says what is wrong in one line."""
+    check_environment(environ)
+    given: dict[str, Any] = {}
+    for field in msgspec.structs.fields(config):  # type: ignore[arg-type]
+        name = field.name.upper()
+        full = name if name in PLAIN else PREFIX + name
+        if name not in PLAIN and name not in SETTINGS:
+            raise ConfigInvalid(f"{full} is read by the program but is not in the registry of settings")
+        value = environ.get(full, "")
+        if value == "" and name in SETTINGS:
+            value = SETTINGS[name].default
+        if value == "" and field.required:
+            raise ConfigInvalid(f"{full} is missing: {_meaning(name)}")
+        if value != "":
+            given[field.name] = value
+    try:
+        return msgspec.convert(given, type=config, strict=False)
+    except msgspec.ValidationError as e:
+        path = str(e).rpartition("$.")[2].strip("`")
+        full = path.upper() if path.upper() in PLAIN else PREFIX + path.upper()
+        reason = str(e).partition(" - at")[0]
+        raise ConfigInvalid(f"{full} can't be used: {reason}") from e
+
+
+def _meaning(name: str) -> str:
+    if name in SETTINGS:
+        return SETTINGS[name].meaning
+    return {"DATABASE_URL": "the PostgreSQL to use", "NATS_URL": "the NATS server to use"}[name]

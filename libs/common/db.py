@@ -1,0 +1,111 @@
+"""PostgreSQL: the pool, named queries, transactions.
+
+All SQL text lives in ``.sql`` files. A query has a name, a sentence and its arguments listed:
+
+    -- name: lock_account
+    -- Take the row lock that serializes limit checks for one account.
+    -- $1 account_id
+    SELECT … FOR UPDATE;
+
+Stores take the caller's connection; services open the transaction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+
+Connection: TypeAlias = Any  # asyncpg.Connection or its pool proxy
+Record: TypeAlias = Any
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+
+
+class QueryFileInvalid(Exception):
+    """A query file breaks the house's form."""
+
+
+def load_queries(path: Path) -> Mapping[str, str]:
+    """Query name → SQL text, from one ``.sql`` file."""
+    parts = _NAME.split(path.read_text(encoding="utf-8"))
+    if parts[0].strip() and any(not line.startswith("--") for line in parts[0].strip().splitlines()):
+        raise QueryFileInvalid(f"{path.name}: text before the first name")
+    queries: dict[str, str] = {}
+    for name, text in zip(parts[1::2], parts[2::2], strict=True):
+        if name in queries:
+            raise QueryFileInvalid(f"{path.name}: {name} stands twice")
+        sql = "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
+        if not sql:
+            raise QueryFileInvalid(f"{path.name}: {name} is empty")
+        queries[name] = sql.rstrip(";")
+    return queries
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + (value if isinstance(value, bytes) else orjson.dumps(value)),
+        decoder=lambda data: orjson.loads(data[1:]),
+        format="binary",
+    )
+
+
+class Database:
+    """A pool of one service's connections. Open with ``open_database``."""
+
+    def __init__(self, pool: Any) -> None:
+        self.pool = pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction: commits at the end, rolls back on an error."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for reading."""
+        async with self.pool.acquire() as connection:
+            yield connection
+
+    async def problem(self) -> str | None:
+        """Why the database can't be used, or None."""
+        try:
+            async with self.pool.acquire(timeout=2) as connection:
+                await connection.fetchval("SELECT 1", timeout=2)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+            return f"postgres: {type(e).__name__}"
+        return None
+
+
+@asynccontextmanager
+async def open_database(
+    dsn: str, *, application: str, connections_max: int = 8, connections_min: int = 1
+) -> AsyncIterator[Database]:
+    """The service's pool; closed at the end, with a bound on waiting for queries under way."""
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=connections_min,
+        max_size=connections_max,
+        max_inactive_connection_lifetime=300.0,
+        command_timeout=60.0,  # default none: a lost server would hold a caller for ever
+        timeout=10.0,
+        statement_cache_size=512,
+        max_cached_statement_lifetime=0,  # default 300 s: a prepared statement stays useful
+        init=_prepare,
+        server_settings={"application_name": application, "jit": "off", "TimeZone": "UTC"},
+    )
+    try:
+        yield Database(pool)
+    finally:
+        try:
+            await pool.close()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()

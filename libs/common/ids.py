@@ -1,0 +1,54 @@
+"""Identity, passed in: random in production, counted in simulation."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+import uuid
+from typing import Protocol
+
+
+class Ids(Protocol):
+    """The only source of ids and random tokens outside this package."""
+
+    def event_id(self) -> str:
+        """A UUID (version 7, sortable by time) as text."""
+        ...
+
+    def token(self, bytes_count: int = 32) -> str:
+        """An unguessable URL-safe token."""
+        ...
+
+
+class RandomIds:
+    """Ids for production."""
+
+    def event_id(self) -> str:
+        return str(uuid7(time.time_ns() // 1_000_000, os.urandom(10)))
+
+    def token(self, bytes_count: int = 32) -> str:
+        return secrets.token_urlsafe(bytes_count)
+
+
+class CountedIds:
+    """Ids that repeat with the same start: simulation and tests, never production."""
+
+    def __init__(self, start: int = 0) -> None:
+        self._next = start
+
+    def event_id(self) -> str:
+        self._next += 1
+        return str(uuid.UUID(int=self._next))
+
+    def token(self, bytes_count: int = 32) -> str:
+        self._next += 1
+        return f"token-{self._next:0{bytes_count}d}"
+
+
+def uuid7(unix_ms: int, random_bytes: bytes) -> uuid.UUID:
+    """UUID version 7 (RFC 9562) from milliseconds and ten random bytes."""
+    value = (unix_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(random_bytes[:10], "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return uuid.UUID(int=value)

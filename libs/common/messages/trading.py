@@ -1,0 +1,57 @@
+"""Messages owned by trading. Major 1 of each."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class BalanceFrame(msgspec.Struct, array_like=True, frozen=True):
+    """Account numbers changed. The JSON is the client's ``b`` frame (broker 11.2)."""
+
+    tag: Literal["b"]
+    login: int
+    balance: float
+    margin: float
+    margin_free: float
+    margin_level: float
+    equity: float
+    credit: float
+    level_type: int
+    profit: float
+    code: int = 1
+
+
+class AccountOpen(msgspec.Struct, frozen=True, kw_only=True):
+    """Make the margin account of a login, once; asking again gives the same account."""
+
+    login: int
+    person_id: int
+    group: str
+    currency: str
+    leverage: int
+    opened_ms: int
+
+
+class AccountAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for the numbers of one account."""
+
+    login: int
+
+
+class AccountState(msgspec.Struct, frozen=True, kw_only=True):
+    """The numbers of one account in its currency (broker 4.2, in its order)."""
+
+    login: int
+    balance: float
+    credit: float
+    profit: float
+    commission: float
+    storage: float
+    margin: float
+    margin_free: float
+    margin_level: float
+    equity: float
+    level_type: int
+    currency: str

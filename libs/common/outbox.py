@@ -1,0 +1,238 @@
+"""The outbox: facts committed with the change they tell of, published after it.
+
+Lifecycle: the service appends inside its transaction and calls ``Relay.wake`` after the commit; the
+relay, one per outbox under an advisory lock, publishes what is due in id order, one atomic batch
+per run of rows of one stream, and marks the rows after the acknowledgement. A 1 s poll is the net.
+
+Never: publish before the commit; skip a row by remembering ``max(id)`` (ids commit out of order);
+drop a row whose publish failed. At start and after a reconnect the relay looks whether each stream
+still holds what it had acknowledged and sends a lost tail again; consumers drop the repeats by id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from libs.common.bus import HEADER_ID, HEADER_TRACE, Bus, Entry, encode
+from libs.common.clock import Clock
+from libs.common.db import Connection, Database, Record, load_queries
+from libs.common.errors import AppError
+from libs.common.subjects import Subject
+from libs.common.telemetry import current_traceparent
+
+log = structlog.get_logger()
+
+_SQL = load_queries(Path(__file__).parent / "sql/outbox.sql")
+BATCH = 500
+POLL_S = 1.0
+RETRY_S_MAX = 10.0
+FORGET_EVERY_S = 60.0
+
+_published = Counter("tradewind_outbox_published_rows", "Facts published from the outbox", ["service"])
+_age = Gauge("tradewind_outbox_age_seconds", "Age of the oldest unpublished fact", ["service"])
+_waiting = Gauge("tradewind_outbox_waiting_rows", "Facts not published yet", ["service"])
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact to write: its concrete subject and stream, its body and its id."""
+
+    subject: str
+    stream: str
+    payload: bytes
+    event_id: str
+
+
+def fact(subject: Subject[Any], message: Any, event_id: str, **keys: str | int) -> Fact:
+    """A fact of ``subject`` for ``keys``."""
+    if subject.stream is None:
+        raise ValueError(f"{subject.template} is not kept by a stream")
+    return Fact(subject.at(**keys), subject.stream, encode(message), event_id)
+
+
+class Outbox:
+    """Writes facts inside the caller's transaction."""
+
+    def __init__(self, schema: str) -> None:
+        self._append = _SQL["append"].format(schema=schema)
+        self._claim = _SQL["claim"].format(schema=schema)
+
+    async def append(self, tx: Connection, facts: Sequence[Fact]) -> None:
+        """Add facts in order; they are published after ``tx`` commits."""
+        if not facts:
+            return
+        await tx.execute(
+            self._append,
+            [f.event_id for f in facts],
+            [f.stream for f in facts],
+            [f.subject for f in facts],
+            [f.payload for f in facts],
+            current_traceparent(),
+        )
+
+    async def claim(self, tx: Connection, consumer: str, event_id: str) -> bool:
+        """Claim an inbound event; False when its effect has been committed before."""
+        return await tx.fetchval(self._claim, consumer, event_id) is not None
+
+
+class Relay:
+    """Publishes one service's outbox. Start once; ``wake`` after each commit."""
+
+    def __init__(self, schema: str, database: Database, bus: Bus, clock: Clock) -> None:
+        self._sql = {name: sql.format(schema=schema) for name, sql in _SQL.items()}
+        self._schema = schema
+        self._database = database
+        self._bus = bus
+        self._clock = clock
+        self._due = asyncio.Event()
+        self._look_back = True
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._forgotten_s = 0.0
+        self._measured_s = 0.0
+        bus.on_reconnect(self._heard_reconnect)
+        _published.labels(schema)
+        _age.labels(schema).set(0)
+        _waiting.labels(schema).set(0)
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._due.set()
+
+    def _heard_reconnect(self) -> None:
+        self._look_back = True
+        self._due.set()
+
+    async def start(self) -> None:
+        """Begin relaying."""
+        self._due.set()
+        self._task = asyncio.create_task(self._run(), name=f"relay {self._schema}")
+
+    async def stop(self) -> None:
+        """Publish what is committed, within a bound, then stop."""
+        if self._task is None:
+            return
+        self._stopping = True
+        self._due.set()
+        try:
+            await asyncio.wait_for(asyncio.shield(self._task), timeout=5)
+        except TimeoutError:
+            log.warning("outbox not empty at stop", service=self._schema)
+            self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with self._database.pool.acquire() as connection:
+                    if not await connection.fetchval(self._sql["lock_relay"]):
+                        # Another process relays this outbox; be its stand-in.
+                        if self._stopping:
+                            return
+                        await asyncio.sleep(POLL_S)
+                        continue
+                    await self._relay(connection)
+                    return
+            except Exception as e:
+                failures += 1
+                log.warning("relay failed", service=self._schema, error=f"{type(e).__name__}: {e}")
+                if self._stopping:
+                    return
+                await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), RETRY_S_MAX))
+
+    async def _relay(self, connection: Connection) -> None:
+        """Publish until stopped. The lock lives as long as the connection."""
+        failures = 0
+        while True:
+            try:
+                await self._publish_due(connection)
+                failures = 0
+            except AppError as e:  # the bus; the lock and the connection are still good
+                failures += 1
+                log.warning("facts not published yet", service=self._schema, error=str(e))
+                if self._stopping:
+                    return
+                await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), RETRY_S_MAX))
+                continue
+            await self._tidy(connection)
+            if self._stopping and not self._due.is_set():
+                return
+            try:
+                async with asyncio.timeout(POLL_S):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+
+    async def _publish_due(self, connection: Connection) -> None:
+        if self._look_back:
+            await self._send_lost_tails(connection)
+            self._look_back = False
+        while True:
+            self._due.clear()
+            rows = await connection.fetch(self._sql["due"], BATCH)
+            await self._publish(connection, rows)
+            if len(rows) < BATCH and not self._due.is_set():
+                return
+
+    async def _publish(self, connection: Connection, rows: Sequence[Record]) -> None:
+        for stream, group in groupby(rows, key=lambda row: row["stream"]):
+            run = list(group)
+            seqs = await self._bus.append(stream, [_entry(row) for row in run])
+            await connection.execute(self._sql["published"], [row["id"] for row in run], seqs)
+            _published.labels(self._schema).inc(len(run))
+
+    async def _send_lost_tails(self, connection: Connection) -> None:
+        """Find what a stream acknowledged and no longer holds, and send it again.
+
+        What is lost is a tail: going back in pieces, the first piece whose oldest fact is still in
+        its place ends the search.
+        """
+        for row in await connection.fetch(self._sql["published_streams"]):
+            pieces: list[Sequence[Record]] = []
+            before = 2**62
+            while True:
+                piece = await connection.fetch(self._sql["published_before"], row["stream"], before, BATCH)
+                if not piece or (not pieces and await self._holds(piece[0])):
+                    break
+                pieces.append(piece[::-1])
+                before = piece[-1]["id"]
+                if await self._holds(piece[-1]):
+                    break
+            for lost in reversed(pieces):
+                log.warning(
+                    "stream lost its tail", service=self._schema, stream=row["stream"], facts=len(lost)
+                )
+                await self._publish(connection, lost)
+
+    async def _holds(self, row: Record) -> bool:
+        window = await self._bus.history(row["stream"], ">", row["stream_seq"] - 1, 1)
+        if row["stream_seq"] < window.first_seq:
+            return True  # gone by age, not lost
+        found = window.entries
+        return bool(found) and found[0].headers.get(HEADER_ID) == row["event_id"]
+
+    async def _tidy(self, connection: Connection) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s - self._measured_s >= POLL_S:
+            self._measured_s = now_s
+            row = await connection.fetchrow(self._sql["age"])
+            _age.labels(self._schema).set(row["age_s"])
+            _waiting.labels(self._schema).set(row["waiting"])
+        if now_s - self._forgotten_s >= FORGET_EVERY_S:
+            self._forgotten_s = now_s
+            await connection.execute(self._sql["forget_published"])
+            await connection.execute(self._sql["forget_claims"])
+
+
+def _entry(row: Record) -> Entry:
+    headers = {HEADER_TRACE: row["traceparent"]} if row["traceparent"] else {}
+    return Entry(row["subject"], row["payload"], row["event_id"], headers)

@@ -1,0 +1,219 @@
+"""The life of a service process: configure, build, run until told to stop, close in reverse.
+
+``python -m services.<name>`` calls ``main``. Exit codes: 0 after an orderly stop, 78 when the
+configuration is wrong (one line on stderr says which and why), 1 when something broke: the
+supervisor starts the process again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+
+from libs.common import bus_nats, telemetry
+from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, Bus, Call, Handler
+from libs.common.clock import Clock, SystemClock
+from libs.common.config import ServiceConfig, load
+from libs.common.db import Database, open_database
+from libs.common.errors import AppError, ConfigInvalid
+from libs.common.ids import Ids, RandomIds
+from libs.common.messages.house import Health, HealthAsk
+from libs.common.outbox import Outbox, Relay
+from libs.common.subjects import Command, health_of
+
+VERSION = "0.1.0"
+EXIT_CONFIG = 78
+CONNECT_PATIENCE_S = 30.0
+
+log = structlog.get_logger()
+C = TypeVar("C", bound=ServiceConfig)
+Problem = Callable[[], Awaitable[str | None]]
+
+
+@dataclass
+class App:
+    """What a service's ``build`` yields. ``problems`` are asked by readiness; None means able."""
+
+    handlers: list[tuple[Command[Any, Any], Handler]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    on_started: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Base:
+    """What every service is built on: the bus, its database, its outbox, time and identity."""
+
+    name: str
+    bus: Bus
+    database: Database
+    outbox: Outbox
+    relay: Relay
+    clock: Clock
+    ids: Ids
+    fail: Callable[[str], None]  # end the process: the supervisor starts it again
+
+
+Build = Callable[[C, Base], AbstractAsyncContextManager[App]]
+
+
+def main(name: str, config_type: type[C], build: Build[C], *, connections_max: int = 8) -> None:
+    """Run a service until SIGTERM or SIGINT; does not return."""
+    try:
+        config = load(config_type, os.environ)
+    except ConfigInvalid as e:
+        print(f"{name}: {e}", file=sys.stderr)  # noqa: T201
+        sys.exit(EXIT_CONFIG)
+    if sys.argv[1:] == ["check-config"]:
+        print(f"{name}: the configuration is good")  # noqa: T201
+        sys.exit(0)
+    telemetry.configure_logging(name, config.log_level)
+    try:
+        code = uvloop.run(_run(name, config, build, connections_max))
+    except ConfigInvalid as e:
+        print(f"{name}: {e}", file=sys.stderr)  # noqa: T201
+        code = EXIT_CONFIG
+    sys.exit(code)
+
+
+async def _run(name: str, config: C, build: Build[C], connections_max: int) -> int:
+    stop = asyncio.Event()
+    failed: list[str] = []
+
+    def fail(reason: str) -> None:
+        failed.append(reason)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    clock = SystemClock()
+    started_ms = clock.now_ms()
+    async with AsyncExitStack() as stack:
+        # The probes listen first, so that a waiting service can say what it waits for.
+        problems: list[Problem] = [_starting]
+        probes = telemetry.Probes(config.metrics_port, lambda: ask_all(problems), config.metrics_host)
+        await probes.start()
+        stack.push_async_callback(probes.stop)
+        base = await stack.enter_async_context(_open_base(name, config, clock, fail, connections_max))
+        app = await stack.enter_async_context(build(config, base))
+
+        async def bus_problem() -> str | None:
+            return "; ".join(base.bus.problems()) or None
+
+        problems[:] = [bus_problem, base.database.problem, *app.problems]
+
+        async def health(ask: HealthAsk, call: Call) -> Health:
+            found = await ask_all(problems)
+            return Health(service=name, version=VERSION, started_ms=started_ms, problems=found)
+
+        served = [
+            await base.bus.serve(command, observed(command, handler, clock))
+            for command, handler in [*app.handlers, (health_of(name), health)]
+        ]
+        for callback in app.on_started:
+            await callback()
+        log.info("service ready", metrics_port=probes.port, ready_ms=clock.now_ms() - started_ms)
+        await stop.wait()
+        log.info("service stopping", reason=failed[0] if failed else "signal")
+        for subscription in served:
+            await subscription.stop()
+    log.info("service stopped")
+    return 1 if failed else 0
+
+
+async def _starting() -> str | None:
+    return "starting"
+
+
+@asynccontextmanager
+async def _open_base(
+    name: str, config: ServiceConfig, clock: Clock, fail: Callable[[str], None], connections_max: int
+) -> AsyncIterator[Base]:
+    async with AsyncExitStack() as stack:
+        closing = asyncio.Event()
+
+        def on_closed() -> None:
+            if not closing.is_set():
+                fail("the bus connection was closed")
+
+        bus = await _patiently("nats", lambda: bus_nats.connect(config.nats_url, name, on_closed=on_closed))
+        stack.push_async_callback(bus.close)
+        stack.callback(closing.set)
+        database = await _patiently(
+            "postgres",
+            lambda: stack.enter_async_context(
+                open_database(
+                    config.database_url, application=f"tradewind-{name}", connections_max=connections_max
+                )
+            ),
+        )
+        relay = Relay(name, database, bus, clock)
+        await relay.start()
+        stack.push_async_callback(relay.stop)
+        yield Base(
+            name=name,
+            bus=bus,
+            database=database,
+            outbox=Outbox(name),
+            relay=relay,
+            clock=clock,
+            ids=RandomIds(),
+            fail=fail,
+        )
+
+
+T = TypeVar("T")
+
+
+async def _patiently(what: str, connect: Callable[[], Awaitable[T]]) -> T:
+    """Try to connect until it works or patience ends; a service may start before its servers."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + CONNECT_PATIENCE_S
+    delay = 0.05
+    while True:
+        try:
+            return await connect()
+        except Exception as e:
+            if loop.time() > deadline:
+                raise
+            log.info("waiting for a server", server=what, error=f"{type(e).__name__}: {e}")
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 1.0)
+
+
+async def ask_all(problems: list[Problem]) -> tuple[str, ...]:
+    """What stands in the way of working, as texts."""
+    found = [await problem() for problem in problems]
+    return tuple(text for text in found if text)
+
+
+def observed(command: Command[Any, Any], handler: Handler, clock: Clock) -> Handler:
+    """The handler, inside the caller's trace, timed and counted by outcome."""
+
+    async def run(message: Any, call: Call) -> Any:
+        telemetry.adopt_traceparent(call.headers.get(HEADER_TRACE))
+        correlation = call.headers.get(HEADER_CORRELATION)
+        if correlation:
+            structlog.contextvars.bind_contextvars(correlation_id=correlation)
+        begun = clock.monotonic_s()
+        outcome = "defect"
+        try:
+            reply = await handler(message, call)
+            outcome = "ok"
+            return reply
+        except AppError as e:
+            outcome = e.code
+            raise
+        finally:
+            telemetry.observe_command(command.name, outcome, clock.monotonic_s() - begun)
+
+    return run

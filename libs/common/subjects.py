@@ -1,0 +1,204 @@
+"""The map of the bus: every subject, its message, its owner and its stream.
+
+Only this file may hold a dotted subject name. Grammar:
+``<owner>.<kind>.<noun>[.<past-verb>].v<major>.<key>…``; keys are made safe as tokens.
+
+| kind | means | carried by |
+|---|---|---|
+| tick | the latest value wins; a gap-free ``seq`` per symbol shows a hole | core NATS |
+| cmd | a request to the owner, may be refused | core NATS request/reply, queue group = owner |
+| evt | a fact, in the past tense | JetStream, at least once |
+| push | an event for the sockets of one account | JetStream, short history |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from libs.common.messages import alerts, auth, house, market, trading
+
+M = TypeVar("M")
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+PUSH_STREAM = "PUSH"
+
+
+def token(value: str | int) -> str:
+    """Make any symbol safe as one NATS token: ``BRK.B`` becomes ``BRK=2EB``."""
+    text = str(value)
+    if not text:
+        raise ValueError("subject token was empty")
+    if text.isascii() and text.replace("-", "").replace("_", "").isalnum():
+        return text
+    return "".join(
+        c if (c.isascii() and c.isalnum()) or c in "-_" else "".join(f"={b:02X}" for b in c.encode())
+        for c in text
+    )
+
+
+def untoken(text: str) -> str:
+    """The value a token was made from."""
+    if "=" not in text:
+        return text
+    head, *escaped = text.split("=")
+    data = head.encode()
+    for part in escaped:
+        data += bytes([int(part[:2], 16)]) + part[2:].encode()
+    return data.decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject(Generic[M]):
+    """A published subject: ticks, facts and pushes."""
+
+    template: str
+    message: type[M]
+    stream: str | None = None  # None: core NATS, may be lost; the reader must cope
+
+    @property
+    def owner(self) -> str:
+        return self.template.split(".", 1)[0]
+
+    @property
+    def kind(self) -> str:
+        return self.template.split(".", 2)[1]
+
+    def at(self, **keys: str | int) -> str:
+        """The concrete subject for ``keys``."""
+        return self.template.format(**{name: token(value) for name, value in keys.items()})
+
+    @property
+    def pattern(self) -> str:
+        """The subscription that hears this subject for every key."""
+        return ".".join("*" if part.startswith("{") else part for part in self.template.split("."))
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[Q, R]):
+    """A request to the owner. ``effect`` says whether a lost answer leaves the outcome unknown."""
+
+    name: str
+    request: type[Q]
+    reply: type[R]
+    effect: bool = False
+    callers: tuple[str, ...] = ("gateway",)
+    timeout_s: float = 5.0
+
+    @property
+    def owner(self) -> str:
+        return self.name.split(".", 1)[0]
+
+
+# ── every service ─────────────────────────────────────────────────────────────────────────────────
+
+
+def health_of(service: str) -> Command[house.HealthAsk, house.Health]:
+    """The health query every service serves under its own name."""
+    return Command(f"{service}.cmd.health.v1", house.HealthAsk, house.Health, timeout_s=1.0)
+
+
+# ── market ────────────────────────────────────────────────────────────────────────────────────────
+
+QUOTE = Subject("market.tick.quote.v1.{profile}.{symbol}", market.Quote)
+INSTRUMENT_CHANGED = Subject(
+    "market.evt.instrument.changed.v1.{symbol}", market.InstrumentChanged, stream="MARKET"
+)
+GROUP_CHANGED = Subject("market.evt.group.changed.v1.{group}", market.GroupChanged, stream="MARKET")
+
+SYMBOL_PUT = Command("market.cmd.symbol.put.v1", market.SymbolPut, market.Instrument, effect=True)
+SYMBOL_LIST = Command(
+    "market.cmd.symbol.list.v1",
+    market.SymbolList,
+    market.Instruments,
+    callers=("gateway", "trading", "alerts"),
+)
+GROUP_PUT = Command("market.cmd.group.put.v1", market.GroupPut, market.Group, effect=True)
+GROUP_LIST = Command("market.cmd.group.list.v1", market.GroupList, market.Groups)
+GROUP_GET = Command(
+    "market.cmd.group.get.v1",
+    market.GroupGet,
+    market.Group,
+    callers=("gateway", "auth", "trading", "alerts"),
+)
+GROUP_VIEW = Command(
+    "market.cmd.group.view.v1",
+    market.GroupViewAsk,
+    market.GroupView,
+    callers=("gateway", "trading", "alerts"),
+)
+ASSETS = Command("market.cmd.assets.v1", market.AssetsAsk, market.Assets)
+SHORT_LIST = Command("market.cmd.short_list.v1", market.AssetsAsk, market.ShortList)
+SYMBOL_INFO = Command("market.cmd.symbol.info.v1", market.SymbolAsk, market.AssetInfo)
+CANDLES = Command("market.cmd.candles.v1", market.CandlesAsk, market.CandleTable)
+CANDLES_PUT = Command(
+    "market.cmd.candles.put.v1",
+    market.CandlesPut,
+    house.Done,
+    effect=True,
+    callers=("gateway", "cli"),
+    timeout_s=30.0,
+)
+QUOTES_PUT = Command("market.cmd.quotes.put.v1", market.QuotesPut, house.Done, effect=True, timeout_s=30.0)
+QUOTES_SNAPSHOT = Command(
+    "market.cmd.quotes.snapshot.v1",
+    market.SnapshotAsk,
+    market.Snapshot,
+    callers=("gateway", "trading", "alerts"),
+)
+TICKS_SINCE = Command(
+    "market.cmd.ticks.since.v1", market.TicksSince, market.Ticks, callers=("gateway", "trading", "alerts")
+)
+WATCH_LIST = Command("market.cmd.watch.list.v1", market.WatchAsk, market.WatchList)
+WATCH_ADD = Command("market.cmd.watch.add.v1", market.WatchAdd, market.WatchAdded, effect=True)
+WATCH_UPDATE = Command("market.cmd.watch.update.v1", market.WatchUpdate, house.Done, effect=True)
+WATCH_REMOVE = Command("market.cmd.watch.remove.v1", market.WatchRemove, house.Done, effect=True)
+
+# ── auth ──────────────────────────────────────────────────────────────────────────────────────────
+
+ACCOUNT_OPENED = Subject("auth.evt.account.opened.v1.{login}", auth.AccountOpened, stream="AUTH")
+
+SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
+SIGN_IN = Command("auth.cmd.sign.in.v1", auth.SignIn, auth.SignedIn, timeout_s=15.0)
+SIGN_CHECK = Command("auth.cmd.sign.check.v1", auth.SignCheck, auth.SignedIn)
+USER_ADD = Command("auth.cmd.user.add.v1", auth.UserAdd, auth.UserAdded, effect=True, timeout_s=15.0)
+KEYS_PUBLIC = Command("auth.cmd.keys.public.v1", auth.KeysAsk, auth.JsonWebKeys)
+AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
+AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
+
+# ── trading ───────────────────────────────────────────────────────────────────────────────────────
+
+BALANCE_PUSH = Subject("trading.push.balance.v1.{login}", trading.BalanceFrame, stream=PUSH_STREAM)
+
+ACCOUNT_OPEN = Command(
+    "trading.cmd.account.open.v1",
+    trading.AccountOpen,
+    trading.AccountState,
+    effect=True,
+    callers=("gateway", "auth"),
+)
+ACCOUNT_GET = Command(
+    "trading.cmd.account.get.v1", trading.AccountAsk, trading.AccountState, callers=("gateway", "auth")
+)
+
+# ── alerts ────────────────────────────────────────────────────────────────────────────────────────
+
+ALERT_PUSH = Subject("alerts.push.alert.v1.{login}", alerts.AlertFrame, stream=PUSH_STREAM)
+ALERT_TRIGGERED = Subject("alerts.evt.alert.triggered.v1.{login}", alerts.AlertTriggered, stream="ALERTS")
+
+ALERT_LIST = Command("alerts.cmd.alert.list.v1", alerts.AlertListAsk, alerts.AlertTable)
+ALERT_CREATE = Command("alerts.cmd.alert.create.v1", alerts.AlertCreate, alerts.AlertIds, effect=True)
+ALERT_UPDATE = Command("alerts.cmd.alert.update.v1", alerts.AlertUpdate, alerts.AlertIds, effect=True)
+ALERT_DELETE = Command("alerts.cmd.alert.delete.v1", alerts.AlertDelete, alerts.AlertIds, effect=True)
+ALERT_LOG_LIST = Command("alerts.cmd.log.list.v1", alerts.AlertLogAsk, alerts.AlertLogTable)
+
+# ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────
+
+SUBJECTS: tuple[Subject[Any], ...] = tuple(v for v in globals().values() if isinstance(v, Subject))
+COMMANDS: tuple[Command[Any, Any], ...] = tuple(v for v in globals().values() if isinstance(v, Command))
+
+
+def account_pushes(login: int) -> str:
+    """The subscription that hears every push for one account, whoever sends it."""
+    return f"*.push.*.v1.{token(login)}"

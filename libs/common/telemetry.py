@@ -1,0 +1,149 @@
+"""What a process says of itself: log events, metrics, and the trace a call belongs to.
+
+Logs are events with fields, one JSON object a line on stderr. Metrics are named
+``tradewind_<service>_<noun>_<unit>`` and served by the process's own small HTTP server together with
+``/livez`` and ``/readyz``. ``traceparent`` (W3C) travels by hand: HTTP → bus headers → outbox rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import REGISTRY, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+_traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
+_TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+
+_loop_lag = Gauge("tradewind_loop_lag_seconds", "How late the event loop ran its last probe")
+_commands = Histogram(
+    "tradewind_command_seconds",
+    "Time to answer a command",
+    ["command", "outcome"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+)
+
+
+def current_traceparent() -> str:
+    """The W3C trace context of the work under way, or an empty string."""
+    return _traceparent.get()
+
+
+def adopt_traceparent(value: str | None) -> str:
+    """Take over a caller's trace, or begin one; the value now in force."""
+    if not value or not _TRACEPARENT.match(value):
+        value = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+    _traceparent.set(value)
+    return value
+
+
+def observe_command(command: str, outcome: str, seconds: float) -> None:
+    """Count a command's answer: outcome is ``ok`` or the error's code."""
+    _commands.labels(command, outcome).observe(seconds)
+
+
+def configure_logging(service: str, level: str = "INFO") -> None:
+    """JSON lines on stderr; fields are bound once per process and per call."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=lambda obj, **_: orjson.dumps(obj, default=str)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.BytesLoggerFactory(file=sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service)
+    # What libraries log through the standard module becomes an event of ours.
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
+
+
+class _ToStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        event = structlog.get_logger()
+        event.log(record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
+Problems = Callable[[], Awaitable[tuple[str, ...]]]
+
+
+class Probes:
+    """The small HTTP server of a process: ``/metrics``, ``/livez``, ``/readyz``. Loopback only."""
+
+    def __init__(self, port: int, problems: Problems, host: str = "127.0.0.1") -> None:
+        self._port = port
+        self._host = host
+        self._problems = problems
+        self._server: asyncio.Server | None = None
+        self._lag: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        if self._server is None:
+            return self._port
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Listen; port 0 takes a free one."""
+        self._server = await asyncio.start_server(self._answer, self._host, self._port, limit=8192)
+        self._lag = asyncio.create_task(self._measure_lag(), name="loop lag")
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._lag is not None:
+            self._lag.cancel()
+        if self._server is not None:
+            self._server.close()
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(1.0)
+            _loop_lag.set(max(loop.time() - before - 1.0, 0.0))
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(5):
+                line = (await reader.readline()).decode("latin-1").split()
+                while (await reader.readline()).strip():
+                    pass
+                path = line[1].split("?")[0] if len(line) > 1 else ""
+                status, kind, body = await self._page(path)
+                head = (
+                    f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
+                    f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+                )
+                writer.write(head.encode() + body)
+                await writer.drain()
+        except (TimeoutError, OSError, ValueError):
+            pass  # a caller that went away or spoke nonsense; nothing to tell anybody
+        finally:
+            writer.close()
+
+    async def _page(self, path: str) -> tuple[str, str, bytes]:
+        match path:
+            case "/metrics":
+                return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+            case "/livez":
+                return "200 OK", "text/plain", b"ok"
+            case "/readyz":
+                problems = await self._problems()
+                status = "503 Service Unavailable" if problems else "200 OK"
+                body: dict[str, Any] = {"ready": not problems, "problems": problems}
+                return status, "application/json", orjson.dumps(body)
+            case _:
+                return "404 Not Found", "text/plain", b"not found"

@@ -1,0 +1,1 @@
+"""Doubles and contract suites shipped by the library that owns the interface."""
