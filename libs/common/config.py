@@ -81,15 +81,20 @@ SETTINGS: dict[str, Setting] = {
 PLAIN = ("DATABASE_URL", "NATS_URL")
 
 
-class ServiceConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What every service reads. A service's own Config inherits from it and adds its part."""
+class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What every process reads."""
 
-    database_url: str
     nats_url: str
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
     log_level: str = "INFO"
     process_index: int = 0
+
+
+class ServiceConfig(ProcessConfig, frozen=True, kw_only=True):
+    """What every service with a schema reads. Its own Config inherits from it and adds its part."""
+
+    database_url: str
 
 
 def check_environment(environ: Mapping[str, str]) -> None:

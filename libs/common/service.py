@@ -22,7 +22,7 @@ import uvloop
 from libs.common import bus_nats, telemetry
 from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, Bus, Call, Handler
 from libs.common.clock import Clock, SystemClock
-from libs.common.config import ServiceConfig, load
+from libs.common.config import ProcessConfig, ServiceConfig, load
 from libs.common.db import Database, open_database
 from libs.common.errors import AppError, ConfigInvalid
 from libs.common.ids import Ids, RandomIds
@@ -35,7 +35,9 @@ EXIT_CONFIG = 78
 CONNECT_PATIENCE_S = 30.0
 
 log = structlog.get_logger()
-C = TypeVar("C", bound=ServiceConfig)
+C = TypeVar("C", bound=ProcessConfig)
+D = TypeVar("D", bound=ServiceConfig)
+B = TypeVar("B", bound="Bare")
 Problem = Callable[[], Awaitable[str | None]]
 
 
@@ -48,25 +50,57 @@ class App:
     on_started: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Base:
-    """What every service is built on: the bus, its database, its outbox, time and identity."""
+@dataclass(frozen=True, kw_only=True)
+class Bare:
+    """What a process without state of its own is built on: the bus, time and identity."""
 
     name: str
     bus: Bus
-    database: Database
-    outbox: Outbox
-    relay: Relay
     clock: Clock
     ids: Ids
     fail: Callable[[str], None]  # end the process: the supervisor starts it again
 
 
-Build = Callable[[C, Base], AbstractAsyncContextManager[App]]
+@dataclass(frozen=True, kw_only=True)
+class Base(Bare):
+    """What every service with a schema is built on: further its database and its outbox."""
+
+    database: Database
+    outbox: Outbox
+    relay: Relay
 
 
-def main(name: str, config_type: type[C], build: Build[C], *, connections_max: int = 8) -> None:
+Build = Callable[[D, Base], AbstractAsyncContextManager[App]]
+BareBuild = Callable[[C, Bare], AbstractAsyncContextManager[App]]
+# Opens what the process is built on, and what else its readiness asks.
+Open = Callable[[C, Bare], AbstractAsyncContextManager[tuple[B, list[Problem]]]]
+
+
+def main(name: str, config_type: type[D], build: Build[D], *, connections_max: int = 8) -> None:
     """Run a service until SIGTERM or SIGINT; does not return."""
+
+    def open_base(config: D, bare: Bare) -> AbstractAsyncContextManager[tuple[Base, list[Problem]]]:
+        return _open_database(config, bare, connections_max)
+
+    _main(name, config_type, open_base, build)
+
+
+def main_stateless(name: str, config_type: type[C], build: BareBuild[C]) -> None:
+    """The same for a process without a schema: no database is opened or asked for."""
+
+    @asynccontextmanager
+    async def open_bare(config: C, bare: Bare) -> AsyncIterator[tuple[Bare, list[Problem]]]:
+        yield bare, []
+
+    _main(name, config_type, open_bare, build)
+
+
+def _main(
+    name: str,
+    config_type: type[C],
+    open_base: Open[C, B],
+    build: Callable[[C, B], AbstractAsyncContextManager[App]],
+) -> None:
     try:
         config = load(config_type, os.environ)
     except ConfigInvalid as e:
@@ -77,14 +111,19 @@ def main(name: str, config_type: type[C], build: Build[C], *, connections_max: i
         sys.exit(0)
     telemetry.configure_logging(name, config.log_level)
     try:
-        code = uvloop.run(_run(name, config, build, connections_max))
+        code = uvloop.run(_run(name, config, open_base, build))
     except ConfigInvalid as e:
         print(f"{name}: {e}", file=sys.stderr)  # noqa: T201
         code = EXIT_CONFIG
     sys.exit(code)
 
 
-async def _run(name: str, config: C, build: Build[C], connections_max: int) -> int:
+async def _run(
+    name: str,
+    config: C,
+    open_base: Open[C, B],
+    build: Callable[[C, B], AbstractAsyncContextManager[App]],
+) -> int:
     stop = asyncio.Event()
     failed: list[str] = []
 
@@ -103,13 +142,14 @@ async def _run(name: str, config: C, build: Build[C], connections_max: int) -> i
         probes = telemetry.Probes(config.metrics_port, lambda: ask_all(problems), config.metrics_host)
         await probes.start()
         stack.push_async_callback(probes.stop)
-        base = await stack.enter_async_context(_open_base(name, config, clock, fail, connections_max))
+        bare = await stack.enter_async_context(_open_bare(name, config, clock, fail))
+        base, base_problems = await stack.enter_async_context(open_base(config, bare))
         app = await stack.enter_async_context(build(config, base))
 
         async def bus_problem() -> str | None:
             return "; ".join(base.bus.problems()) or None
 
-        problems[:] = [bus_problem, base.database.problem, *app.problems]
+        problems[:] = [bus_problem, *base_problems, *app.problems]
 
         async def health(ask: HealthAsk, call: Call) -> Health:
             found = await ask_all(problems)
@@ -135,40 +175,52 @@ async def _starting() -> str | None:
 
 
 @asynccontextmanager
-async def _open_base(
-    name: str, config: ServiceConfig, clock: Clock, fail: Callable[[str], None], connections_max: int
-) -> AsyncIterator[Base]:
+async def _open_bare(
+    name: str, config: ProcessConfig, clock: Clock, fail: Callable[[str], None]
+) -> AsyncIterator[Bare]:
+    closing = asyncio.Event()
+
+    def on_closed() -> None:
+        if not closing.is_set():
+            fail("the bus connection was closed")
+
+    bus = await _patiently("nats", lambda: bus_nats.connect(config.nats_url, name, on_closed=on_closed))
+    try:
+        yield Bare(name=name, bus=bus, clock=clock, ids=RandomIds(), fail=fail)
+    finally:
+        closing.set()
+        await bus.close()
+
+
+@asynccontextmanager
+async def _open_database(
+    config: ServiceConfig, bare: Bare, connections_max: int
+) -> AsyncIterator[tuple[Base, list[Problem]]]:
     async with AsyncExitStack() as stack:
-        closing = asyncio.Event()
-
-        def on_closed() -> None:
-            if not closing.is_set():
-                fail("the bus connection was closed")
-
-        bus = await _patiently("nats", lambda: bus_nats.connect(config.nats_url, name, on_closed=on_closed))
-        stack.push_async_callback(bus.close)
-        stack.callback(closing.set)
         database = await _patiently(
             "postgres",
             lambda: stack.enter_async_context(
                 open_database(
-                    config.database_url, application=f"tradewind-{name}", connections_max=connections_max
+                    config.database_url,
+                    application=f"tradewind-{bare.name}",
+                    connections_max=connections_max,
                 )
             ),
         )
-        relay = Relay(name, database, bus, clock)
+        relay = Relay(bare.name, database, bare.bus, bare.clock)
         await relay.start()
         stack.push_async_callback(relay.stop)
-        yield Base(
-            name=name,
-            bus=bus,
+        base = Base(
+            name=bare.name,
+            bus=bare.bus,
+            clock=bare.clock,
+            ids=bare.ids,
+            fail=bare.fail,
             database=database,
-            outbox=Outbox(name),
+            outbox=Outbox(bare.name),
             relay=relay,
-            clock=clock,
-            ids=RandomIds(),
-            fail=fail,
         )
+        yield base, [database.problem]
 
 
 T = TypeVar("T")
