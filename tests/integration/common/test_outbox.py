@@ -1,0 +1,187 @@
+"""The outbox and its relay on a real PostgreSQL and NATS: nothing lost, nothing before its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from libs.common import bus_nats
+from libs.common.bus import Ack, Bus, Inbound
+from libs.common.clock import SystemClock
+from libs.common.db import Database
+from libs.common.messages.auth import AccountOpened
+from libs.common.outbox import Fact, Outbox, Relay, fact
+from libs.common.streams import OWNERS, TRADING_ACCOUNTS, ensure_streams
+from libs.common.subjects import ACCOUNT_OPENED
+from tests.conftest import wait_until
+from tests.servers import NatsServer, open_nats
+
+MakeDatabase = Callable[[str], Awaitable[Database]]
+
+
+def opened(login: int) -> Fact:
+    message = AccountOpened(
+        login=login,
+        person_id=1,
+        group="demo",
+        currency="USD",
+        leverage=100,
+        email="a@b.c",
+        name="A",
+        opened_ms=0,
+    )
+    return fact(ACCOUNT_OPENED, message, f"event-{login}", login=login)
+
+
+@asynccontextmanager
+async def relaying(database: Database, bus: Bus) -> AsyncIterator[Relay]:
+    relay = Relay("auth", database, bus, SystemClock())
+    await relay.start()
+    try:
+        yield relay
+    finally:
+        await relay.stop()
+
+
+async def ids_in_stream(bus: Bus) -> list[str]:
+    return [e.headers["Nats-Msg-Id"] for e in (await bus.history("AUTH", ">", 0, 5000)).entries]
+
+
+async def test_a_committed_fact_is_published_and_a_rolled_back_one_never(
+    database: MakeDatabase, bus: Bus
+) -> None:
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    async with relaying(auth, bus) as relay:
+        with pytest.raises(RuntimeError):
+            async with auth.transaction() as tx:
+                await outbox.append(tx, [opened(1)])
+                raise RuntimeError
+        async with auth.transaction() as tx:
+            await outbox.append(tx, [opened(2), opened(3)])
+            relay.wake()
+            assert await ids_in_stream(bus) == []
+        relay.wake()
+
+        async def both_there() -> bool:
+            return await ids_in_stream(bus) == ["event-2", "event-3"]
+
+        await wait_until(both_there)
+    async with auth.connection() as connection:
+        rows = await connection.fetch("SELECT stream_seq, published_at FROM auth.outbox ORDER BY id")
+    assert [r["stream_seq"] for r in rows] == [1, 2]
+    assert all(r["published_at"] for r in rows)
+
+
+async def test_facts_of_many_transactions_are_all_published_in_id_order(
+    database: MakeDatabase, bus: Bus
+) -> None:
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    async with relaying(auth, bus) as relay:
+
+        async def write(start: int) -> None:
+            for login in range(start, start + 50):
+                async with auth.transaction() as tx:
+                    await outbox.append(tx, [opened(login)])
+                relay.wake()
+
+        await asyncio.gather(*(write(n * 1000) for n in range(8)))
+
+        async def all_there() -> bool:
+            return len(await ids_in_stream(bus)) == 400
+
+        await wait_until(all_there)
+    found = await ids_in_stream(bus)
+    assert len(set(found)) == 400
+    for n in range(8):  # one writer's facts keep their order
+        own = [i for i in found if int(i.split("-")[1]) // 1000 == n and int(i.split("-")[1]) % 1000 < 50]
+        assert own == sorted(own, key=lambda i: int(i.split("-")[1]))
+
+
+async def test_one_relay_publishes_and_another_takes_over(database: MakeDatabase, bus: Bus) -> None:
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    first = Relay("auth", auth, bus, SystemClock())
+    await first.start()
+    async with relaying(auth, bus) as second:
+        async with auth.transaction() as tx:
+            await outbox.append(tx, [opened(1)])
+        first.wake()
+        second.wake()
+        await wait_until(lambda: ids_equal(bus, ["event-1"]))
+        await first.stop()
+        async with auth.transaction() as tx:
+            await outbox.append(tx, [opened(2)])
+        await wait_until(lambda: ids_equal(bus, ["event-1", "event-2"]))
+
+
+async def ids_equal(bus: Bus, expected: list[str]) -> bool:
+    return await ids_in_stream(bus) == expected
+
+
+async def test_the_effect_of_a_repeated_fact_happens_once(database: MakeDatabase, bus: Bus) -> None:
+    auth, trading = await database("auth"), await database("trading")
+    effects: list[str] = []
+    deliveries: list[str] = []
+    inbox = Outbox("trading")
+
+    async def handle(inbound: Inbound) -> Ack:
+        deliveries.append(inbound.event_id)
+        async with trading.transaction() as tx:
+            if not await inbox.claim(tx, "trading-accounts", inbound.event_id):
+                return Ack.DONE
+            effects.append(inbound.event_id)
+        return Ack.RETRY if len(deliveries) == 1 else Ack.DONE  # the acknowledgement was lost
+
+    async with relaying(auth, bus) as relay:
+        await bus.consume(TRADING_ACCOUNTS, handle)
+        async with auth.transaction() as tx:
+            await Outbox("auth").append(tx, [opened(1)])
+        relay.wake()
+        await wait_until(lambda: len(deliveries) == 2)
+    assert effects == ["event-1"]
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    with open_nats(tmp_path, durable=True, private=True) as server:
+        yield server
+
+
+async def test_a_tail_the_stream_lost_is_sent_again(
+    database: MakeDatabase, own_nats: NatsServer, tmp_path: Path
+) -> None:
+    """The server comes back with an older copy of its store: what it had acknowledged is missing."""
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    await ensure_streams(own_nats.url, OWNERS, 1)
+    bus = await bus_nats.connect(own_nats.url, "auth")
+    async with relaying(auth, bus) as relay:
+        for login in range(1, 1301):
+            async with auth.transaction() as tx:
+                await outbox.append(tx, [opened(login)])
+        relay.wake()
+        await wait_until(lambda: count_is(bus, 1300), timeout_s=20)
+        import nats
+
+        connection = await nats.connect(own_nats.url)
+        await connection.request("$JS.API.STREAM.PURGE.AUTH", b'{"keep": 0}')
+        await connection.request("$JS.API.STREAM.DELETE.AUTH", b"")
+        await connection.close()
+        await ensure_streams(own_nats.url, OWNERS, 1)
+        await asyncio.to_thread(own_nats.restart)
+        await wait_until(lambda: count_is(bus, 1300), timeout_s=20)
+        assert await ids_in_stream(bus) == [f"event-{n}" for n in range(1, 1301)]
+    await bus.close()
+
+
+async def count_is(bus: Bus, count: int) -> bool:
+    try:
+        return len(await ids_in_stream(bus)) == count
+    except Exception:
+        return False
