@@ -8,3 +8,7 @@ EXIT_REFUSED = 78
 
 class StartRefused(Exception):
     """The stack can't start as things are. The message is one line: what, where, and the remedy."""
+
+
+class PortTaken(StartRefused):
+    """A chosen port was taken before the server could bind it; another one helps."""

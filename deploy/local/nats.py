@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import processes
-from deploy.local.errors import StartRefused
+from deploy.local.errors import PortTaken, StartRefused
+from deploy.local.files import write_private
 from deploy.local.ports import LOOPBACK
 
 _STOP = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -76,6 +77,16 @@ class EmbeddedNats:
             )
         return self.process
 
+    def prepare(self) -> None:
+        """Nothing to make ready: the server makes its store."""
+
+    async def output_end(self) -> None:
+        """It writes its log itself."""
+
+    def last_words(self) -> str:
+        """The error it ended with, if its log has one."""
+        return _fatal_line(self._log)
+
     def wait_ready(self) -> None:
         """Return when JetStream answers; StartRefused, with the server's own words, when it ends instead."""
         process = self.process
@@ -88,7 +99,10 @@ class EmbeddedNats:
         if not processes.wait_until(settled, seconds=_READY_S):
             raise StartRefused(f"nats-server was not ready within {_READY_S:.0f} s, see {self._log}")
         if process.poll() is not None:
-            raise StartRefused(explain(_tail(self._log), self._folder, process.returncode))
+            reason = _fatal_line(self._log) or f"nats-server ended with status {process.returncode}"
+            if "no space left on device" in reason.lower():
+                reason = f"the disk of {self._folder} is full: make room or choose another --data-dir"
+            raise PortTaken(reason) if "address already in use" in reason else StartRefused(reason)
 
     def stop(self) -> None:
         """Orderly stop, at most 10 s, then SIGKILL."""
@@ -159,32 +173,13 @@ def server_program() -> Path:
     return Path(found)
 
 
-def explain(text: str, folder: Path, status: int) -> str:
-    """One line out of the end of the server's log."""
-    if "no space left on device" in text.lower():
-        return f"the disk of {folder} is full: make room or choose another --data-dir"
-    last = [line for line in text.splitlines() if "[FTL]" in line or "nats-server:" in line]
-    if last and "address already in use" in last[-1]:
-        return f"NATS's port was taken in the meantime ({last[-1].strip()})"
-    return f"nats-server: {last[-1].strip()}" if last else f"nats-server ended with status {status}"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` at once; nobody else may read it."""
-    replacement = path.with_name(path.name + ".new")
-    replacement.unlink(missing_ok=True)
-    descriptor = os.open(replacement, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    replacement.replace(path)
-
-
-def _tail(path: Path, size: int = 8192) -> str:
+def _fatal_line(log: Path, size: int = 8192) -> str:
+    """The last line of the log that says why the server ended; empty when there is none."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - size))
-            return file.read().decode(errors="replace")
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - size))
+            lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
+    fatal = [line for line in lines if "[FTL]" in line or line.startswith("nats-server:")]
+    return fatal[-1].strip() if fatal else ""

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from deploy.local import processes
-from deploy.local.errors import StartRefused
+from deploy.local.errors import PortTaken, StartRefused
 from deploy.local.ports import LOOPBACK
 from deploy.local.privileges import Way
 
@@ -29,6 +29,8 @@ MAJOR = 18
 _STOP = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 _READY_S = 120.0  # recovery after a power failure may take a while
 _INIT_S = 120.0
+_LOG_READ_BYTES = 65_536
+_PORT_TAKEN = "Address already in use"
 _SETTINGS = {
     # A small machine, and nobody but us: few processes, little memory, quiet when idle.
     "listen_addresses": LOOPBACK,
@@ -129,7 +131,9 @@ class EmbeddedPostgres:
         if not processes.wait_until(settled, seconds=_READY_S):
             raise StartRefused(f"PostgreSQL was not ready within {_READY_S:.0f} s, see {self._log}")
         if process.poll() is not None:
-            raise StartRefused(self._why_ended(process.returncode))
+            text = self._log_since_spawn()
+            reason = explain(text, self._way.data) or f"PostgreSQL ended with status {process.returncode}"
+            raise PortTaken(reason) if _PORT_TAKEN in text else StartRefused(reason)
 
     def stop(self) -> None:
         """Fast shutdown: sessions end, a checkpoint is written, at most 30 s; then harder."""
@@ -142,16 +146,22 @@ class EmbeddedPostgres:
             self.process.kill()
             self.process.wait()
 
+    async def output_end(self) -> None:
+        """It writes its log itself."""
+
+    def last_words(self) -> str:
+        """The error it ended with, if its log has one."""
+        return explain(self._log_since_spawn(), self._way.data)
+
     def _is_ready(self, pid: int) -> bool:
         # Line 8 of postmaster.pid is what pg_ctl itself waits for.
         lines = _pid_file_lines(self._way.data)
         return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
-    def _why_ended(self, status: int) -> str:
+    def _log_since_spawn(self) -> str:
         with self._log.open("rb") as log:
             log.seek(self._log_mark)
-            text = log.read().decode(errors="replace")
-        return explain(text, self._way.data) or f"PostgreSQL ended with status {status}, see {self._log}"
+            return log.read(_LOG_READ_BYTES).decode(errors="replace")
 
     def _init(self) -> None:
         """``initdb`` beside the folder, then a rename: a folder that exists is a complete one."""
@@ -253,23 +263,11 @@ def explain(text: str, folder: Path) -> str:
     """One line out of what PostgreSQL's programs printed; empty when nothing in it is an error."""
     if "No space left on device" in text:
         return f"the disk of {folder} is full: make room or choose another --data-dir"
-    if "could not bind" in text or "Address already in use" in text:
-        return f"PostgreSQL's port was taken in the meantime ({_first_error(text)})"
-    error = _first_error(text)
-    return f"PostgreSQL: {error}" if error else ""
-
-
-def port_was_taken(reason: StartRefused) -> bool:
-    """Whether another port would help."""
-    return "port was taken" in str(reason)
-
-
-def _first_error(text: str) -> str:
     for mark in ("PANIC: ", "FATAL: ", "initdb: error: ", "postgres: ", "could not "):
         for line in text.splitlines():
             if mark in line:
-                return line[line.index(mark) :].strip()
-    return text.strip().splitlines()[-1].strip() if text.strip() else ""
+                return f"PostgreSQL: {line[line.index(mark) :].strip()}"
+    return ""
 
 
 def _refuse_foreign_folder(data: Path, way: Way) -> None:
