@@ -35,8 +35,8 @@ async def ensure_roles(
         for service in services:
             if may_make_roles:
                 role = role_name(database, service)
-                await _ensure_role(connection, role, passwords[service])
-                await _ensure_schema(connection, service, role)
+                is_new = await _ensure_role(connection, role, passwords[service])
+                await _ensure_schema(connection, service, role, grant_existing=is_new)
                 dsns[service] = _with_user(admin_dsn, role, passwords[service])
             else:
                 await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{service}"')
@@ -46,24 +46,25 @@ async def ensure_roles(
         await connection.close()
 
 
-async def _ensure_role(connection: Connection, role: str, password: str) -> None:
+async def _ensure_role(connection: Connection, role: str, password: str) -> bool:
     known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
     verb = "ALTER" if known else "CREATE"
     literal = password.replace("'", "''")
     await connection.execute(f"{verb} ROLE \"{role}\" LOGIN PASSWORD '{literal}'")
+    return not known
 
 
-async def _ensure_schema(connection: Connection, schema: str, role: str) -> None:
+async def _ensure_schema(connection: Connection, schema: str, role: str, *, grant_existing: bool) -> None:
     await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-    for sql in (
-        f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"',
-        f'GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA "{schema}" TO "{role}"',
-        f'GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"',
-        f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" '
-        f'GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO "{role}"',
-        f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT USAGE, SELECT, UPDATE ON SEQUENCES TO "{role}"',
-    ):
-        await connection.execute(sql)
+    await connection.execute(f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"')
+    tables, sequences = "SELECT, INSERT, UPDATE, DELETE, TRUNCATE", "USAGE, SELECT, UPDATE"
+    if grant_existing:
+        # Only for a role that is new here: a right that a migration took away stays away.
+        await connection.execute(f'GRANT {tables} ON ALL TABLES IN SCHEMA "{schema}" TO "{role}"')
+        await connection.execute(f'GRANT {sequences} ON ALL SEQUENCES IN SCHEMA "{schema}" TO "{role}"')
+    defaults = f'ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT'
+    await connection.execute(f'{defaults} {tables} ON TABLES TO "{role}"')
+    await connection.execute(f'{defaults} {sequences} ON SEQUENCES TO "{role}"')
 
 
 def _with_user(dsn: str, user: str, password: str) -> str:
