@@ -32,14 +32,10 @@ PACKAGE_LINE = re.compile(
     r"(?:Collecting |Requirement already satisfied: |Processing [^ ]*/)([A-Za-z0-9_.]+(?:-[A-Za-z_.]+)*)"
 )
 
-# What pip prints → what helps. The first that matches is told; the whole output stands in the log.
+# What pip prints → what helps. The first that matches is told: without a network pip also says that there is
+# no distribution. The whole output stands in the log.
 REMEDIES = (
     (r"No space left on device", "the disk is full: make room, then run make again"),
-    (
-        r"No matching distribution found for (?P<package>\S+)",
-        "{package} has no package for Python {python} on {machine}: "
-        "use CPython 3.11 to 3.13 on x86_64 or aarch64",
-    ),
     (
         r"DO NOT MATCH THE HASHES",
         "a downloaded package is not the one of the lock: run pip cache purge, check the index in use",
@@ -48,6 +44,11 @@ REMEDIES = (
         r"Temporary failure in name resolution|Failed to establish a new connection|Network is unreachable"
         r"|Connection refused|[Tt]imed? ?out|SSLError|ProxyError|Could not fetch URL",
         "the package index can't be reached: check the network, or set PIP_INDEX_URL, then run make again",
+    ),
+    (
+        r"No matching distribution found for (?P<package>\S+)",
+        "{package} has no package for Python {python} on {machine}: "
+        "use CPython 3.11 to 3.13 on x86_64 or aarch64",
     ),
     (r"Permission denied", "a file can't be written: does the checkout belong to another user?"),
 )

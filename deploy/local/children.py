@@ -217,8 +217,10 @@ class Child:
             if self._stopping.is_set():
                 return
             if status == EXIT_REFUSED:
-                words = self._program.last_words() or "its configuration is wrong, see its log"
-                self._refused(f"{self.name}: {words}")
+                # Its own line already begins with its name.
+                self._refused(
+                    self._program.last_words() or f"{self.name}: its configuration is wrong, see its log"
+                )
                 return
             await self._again(describe(status))
 

@@ -82,10 +82,8 @@ class LineSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that are whole now, each with its newline."""
-        lines = (self._rest + data).splitlines(keepends=True) if data else []
-        self._rest = b""
-        if lines and not lines[-1].endswith(b"\n"):
-            self._rest = lines.pop()
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        lines = [line + b"\n" for line in whole]
         if len(self._rest) > self._line_max:
             lines.append(self._rest + b"\n")
             self._rest = b""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from deploy.local.settings import Settings
+from deploy.local.settings import ROOT, Settings
 
 # Secrets of one service: nobody else is told.
 _PRIVATE = {"TRADEWIND_ADMIN_PASSWORD": "auth", "TRADEWIND_SECRET_KEY": "auth"}
@@ -31,6 +31,11 @@ class CommandOf(Protocol):
     def __call__(self, service: str) -> list[str]: ...
 
 
+def has_schema(service: str) -> bool:
+    """Whether a service keeps state; one without (the gateway) is told of no database."""
+    return (ROOT / "services" / service / "sql").is_dir()
+
+
 def python_module(service: str) -> list[str]:
     """``python -m services.<name>``: the name operators look for in the process list."""
     return [sys.executable, "-m", f"services.{service}"]
@@ -47,7 +52,7 @@ def processes_of(settings: Settings) -> list[Process]:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the stack's servers are: a DSN and a NATS URL per service, a metrics port per process."""
+    """Where things are: a DSN per service with a schema, a NATS URL per service, a port per process."""
 
     databases: Mapping[str, str]
     buses: Mapping[str, str]
@@ -62,10 +67,9 @@ def environment_of(
     private: Mapping[str, str],
 ) -> dict[str, str]:
     """The environment of one process. ``private``: the secrets of ``_PRIVATE``, told to their owner only."""
-    environ = {name: value for name, value in inherited.items() if name not in _PRIVATE}
+    environ = {name: value for name, value in inherited.items() if name not in {*_PRIVATE, "DATABASE_URL"}}
     environ |= {name: value for name, value in private.items() if value and _PRIVATE[name] == process.service}
     environ |= {
-        "DATABASE_URL": addresses.databases[process.service],
         "NATS_URL": addresses.buses[process.service],
         "TRADEWIND_DATA_DIR": str(settings.data),
         "TRADEWIND_SERVICES": ",".join(settings.services),
@@ -76,6 +80,8 @@ def environment_of(
         "TRADEWIND_PROCESS_INDEX": str(process.index),
         "PYTHONUNBUFFERED": "1",
     }
+    if process.service in addresses.databases:
+        environ["DATABASE_URL"] = addresses.databases[process.service]
     # Small processes on a small machine: numpy must not bring a thread per core into each of them, and one
     # malloc arena per thread would keep what threads gave back.
     for name, value in {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -27,6 +27,7 @@ from deploy.local.services import (
     CommandOf,
     Process,
     environment_of,
+    has_schema,
     processes_of,
     python_module,
 )
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 
 class Supervisor:
-    """One stack in one data folder. ``command_of`` says how a service is started; tests bring their own."""
+    """One stack in one data folder. Tests bring a ``command_of`` and ``schema`` for services of their own."""
 
     def __init__(
         self,
@@ -51,12 +52,14 @@ class Supervisor:
         clock: Clock,
         environ: Mapping[str, str],
         command_of: CommandOf = python_module,
+        schema: Callable[[str], bool] = has_schema,
     ) -> None:
         self._settings = settings
         self._console = console
         self._clock = clock
         self._environ = environ
         self._command_of = command_of
+        self._with_schema = tuple(name for name in settings.services if schema(name))
         self._ports = PortBook(settings.data, http=settings.http_port)
         self._record = leftovers.RunRecord(settings.data)
         self._children: dict[str, Child] = {}
@@ -152,17 +155,12 @@ class Supervisor:
     async def _addresses(
         self, database: Database, bus: Bus, stack_keys: keys.Keys
     ) -> tuple[Addresses, keys.Keys]:
-        services = self._settings.services
         self._console.step("migrating the database, making the streams")
-        dsns, _ = await _both(
-            self._migrate(database, services, stack_keys.services), self._make_streams(bus, services)
-        )
+        dsns, _ = await _both(self._migrate(database, stack_keys.services), self._make_streams(bus))
         metrics = self._ports.choose_metrics([p.name for p in processes_of(self._settings)])
         return Addresses(databases=dsns, buses=bus.urls, metrics=metrics), stack_keys
 
-    async def _migrate(
-        self, database: Database, services: Sequence[str], passwords: Mapping[str, str]
-    ) -> dict[str, str]:
+    async def _migrate(self, database: Database, passwords: Mapping[str, str]) -> dict[str, str]:
         import asyncpg
 
         from libs.common.migrate import MigrationFailed, migrate_all
@@ -170,22 +168,27 @@ class Supervisor:
 
         what = "PostgreSQL" if database.child else "the PostgreSQL of DATABASE_URL"
         try:
-            dsns = await ensure_roles(database.dsn, services, passwords)
-            await migrate_all(database.dsn, services, lambda text: self._console.step(f"migrating {text}"))
+            dsns = await ensure_roles(database.dsn, self._with_schema, passwords)
+            await migrate_all(database.dsn, self._with_schema, self._say_migration)
         except MigrationFailed as e:
             raise StartRefused(str(e)) from e
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as e:
             raise StartRefused(f"{what} can't be used: {_one_line(e)}") from e
         return dsns
 
-    async def _make_streams(self, bus: Bus, services: Sequence[str]) -> None:
+    def _say_migration(self, text: str) -> None:
+        self._console.step(f"migrating {text}")
+
+    async def _make_streams(self, bus: Bus) -> None:
         import nats.errors
 
         from libs.common.streams import ensure_streams
 
         what = "NATS" if bus.child else "the NATS of NATS_URL"
         try:
-            await ensure_streams(bus.urls["bootstrap"], services, self._settings.gateway_processes)
+            await ensure_streams(
+                bus.urls["bootstrap"], self._settings.services, self._settings.gateway_processes
+            )
         except (OSError, TimeoutError, nats.errors.Error, RuntimeError) as e:
             raise StartRefused(f"{what} can't be used: {_one_line(e)}") from e
 

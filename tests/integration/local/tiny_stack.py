@@ -25,6 +25,7 @@ async def main(folder: str, services: str) -> None:
         clock=SystemClock(),
         environ=environ,
         command_of=lambda service: [sys.executable, str(TINY_SERVICE), service, folder],
+        schema=lambda service: service == "alpha",
     ).run()
 
 
