@@ -166,6 +166,16 @@ USER_ADD = Command("auth.cmd.user.add.v1", auth.UserAdd, auth.UserAdded, effect=
 KEYS_PUBLIC = Command("auth.cmd.keys.public.v1", auth.KeysAsk, auth.JsonWebKeys)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
+AUDIT_VERIFY = Command(
+    "auth.cmd.audit.verify.v1",
+    auth.AuditVerify,
+    auth.AuditChecked,
+    callers=("gateway", "cli"),
+    timeout_s=60.0,
+)
+KEY_ROTATE = Command(
+    "auth.cmd.key.rotate.v1", auth.KeyRotate, auth.KeyRotated, effect=True, callers=("gateway", "cli")
+)
 
 # ── trading ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -170,3 +170,26 @@ class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: list[AuditRow]
     count: int
+
+
+class AuditVerify(msgspec.Struct, frozen=True):
+    """Follow the whole audit chain."""
+
+
+class AuditChecked(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the chain holds: ``broken_id`` is the first row that does not fit, 0 when all do."""
+
+    rows: int
+    last_hash: str
+    broken_id: int = 0
+    reason: str = ""
+
+
+class KeyRotate(msgspec.Struct, frozen=True):
+    """Let the next signing key sign from now on; the one before stays public until its tokens expire."""
+
+
+class KeyRotated(msgspec.Struct, frozen=True, kw_only=True):
+    """The key that signs now."""
+
+    kid: str

@@ -1,0 +1,1 @@
+"""Auth: people, trading-account credentials, staff, sessions, keys, and the audit chain."""

@@ -1,0 +1,1 @@
+"""What works outside the event loop or outside the process."""

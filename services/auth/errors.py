@@ -1,0 +1,59 @@
+"""What auth refuses, by case. Codes are public and never reused."""
+
+from __future__ import annotations
+
+from libs.common.errors import AppError, PermissionDenied, Retry
+
+
+class AccountExists(AppError):
+    """A person with this e-mail exists."""
+
+    code = "RET_USR_ACCOUNT_EXIST"
+    http_status = 409
+
+
+class LoginExists(AppError):
+    """This login is taken."""
+
+    code = "RET_USR_LOGIN_EXIST"
+    http_status = 409
+
+
+class UserDisabled(AppError):
+    """The account is disabled."""
+
+    code = "USER_DISABLED"
+    http_status = 402
+
+
+class BadCredentials(AppError):
+    """There is no such user, or the password is wrong; which of the two is not told."""
+
+    code = "USER_NOT_FOUND_OR_INCORRECT"
+    http_status = 403
+
+
+class UserNotFound(AppError):
+    """There is no such account."""
+
+    code = "RET_USER_NOT_FOUND"
+    http_status = 404
+
+
+class GroupNotFound(AppError):
+    """There is no such group of accounts, or it may not be named here."""
+
+    code = "GROUP_NOT_FOUND"
+    http_status = 404
+
+
+class SignUpOff(PermissionDenied):
+    """This stack takes no sign-ups."""
+
+
+class Busy(AppError):
+    """Too many passwords are being checked; nothing was done, try again."""
+
+    code = "RET_ERR_NOSERVICE"
+    http_status = 503
+    retry = Retry.LATER

@@ -1,0 +1,158 @@
+"""Auth's tables. Every method takes the caller's connection; the service opens the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from libs.common.db import Connection, load_queries
+from libs.common.messages.auth import AuditRow
+from services.auth.keys import KeyState, StoredKey
+from services.auth.people import Account, AccountTerms, Profile, Staff
+
+QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
+
+
+class Store:
+    """One method per named query."""
+
+    # ── people and accounts ──
+
+    async def insert_person(
+        self, tx: Connection, profile: Profile, password_hash: str, names: tuple[str, str], now_ms: int
+    ) -> int | None:
+        """The new person's id; None when the e-mail is known."""
+        person_id: int | None = await tx.fetchval(
+            QUERIES["insert_person"], profile.email.typed, profile.email.key, password_hash, *names, now_ms
+        )
+        return person_id
+
+    async def next_login(self, tx: Connection) -> int:
+        """A number from the sequence; claim it, it may be taken."""
+        login: int = await tx.fetchval(QUERIES["next_login"])
+        return login
+
+    async def claim_login(self, tx: Connection, login: int, kind: str) -> bool:
+        """Take a number for an ``account`` or ``staff``; False when it is taken."""
+        return await tx.fetchval(QUERIES["claim_login"], login, kind) is not None
+
+    async def insert_account(
+        self, tx: Connection, login: int, person_id: int, terms: AccountTerms, profile: Profile, now_ms: int
+    ) -> None:
+        """A trading account on a claimed login."""
+        await tx.execute(
+            QUERIES["insert_account"],
+            login,
+            person_id,
+            terms.group,
+            terms.currency,
+            terms.leverage,
+            terms.enable,
+            terms.enable_read_only,
+            terms.enable_change_password,
+            terms.send_reports,
+            profile.name,
+            profile.phone,
+            profile.address,
+            profile.city,
+            profile.state,
+            profile.country,
+            profile.zipcode,
+            profile.comment,
+            profile.lead_source,
+            terms.external_id,
+            terms.user_color,
+            now_ms,
+        )
+
+    async def account(self, db: Connection, login: int) -> Account | None:
+        """A trading account by its login."""
+        row = await db.fetchrow(QUERIES["account"], login)
+        return None if row is None else Account(**row)
+
+    async def person_known(self, db: Connection, email_key: str) -> bool:
+        """Whether an e-mail belongs to a person."""
+        known: bool = await db.fetchval(QUERIES["person_known"], email_key)
+        return known
+
+    async def rehash_person_password(self, db: Connection, person_id: int, before: str, now: str) -> None:
+        """Keep the same password under newer parameters."""
+        await db.execute(QUERIES["rehash_person_password"], person_id, before, now)
+
+    # ── staff ──
+
+    async def staff(self, db: Connection, login: int) -> Staff | None:
+        """A member of staff by login."""
+        row = await db.fetchrow(QUERIES["staff"], login)
+        return None if row is None else Staff(**row)
+
+    async def insert_staff(
+        self,
+        tx: Connection,
+        login: int,
+        session_type: int,
+        name: str,
+        email: str,
+        password_hash: str,
+        now_ms: int,
+    ) -> None:
+        """A member of staff on a claimed login."""
+        await tx.execute(QUERIES["insert_staff"], login, session_type, name, email, password_hash, now_ms)
+
+    async def rehash_staff_password(self, db: Connection, login: int, before: str, now: str) -> None:
+        """Keep the same password under newer parameters."""
+        await db.execute(QUERIES["rehash_staff_password"], login, before, now)
+
+    # ── signing keys ──
+
+    async def lock_keys(self, tx: Connection) -> None:
+        """One maker of keys and of the first staff at a time, until the commit."""
+        await tx.execute(QUERIES["lock_keys"])
+
+    async def signing_keys(self, db: Connection) -> list[StoredKey]:
+        """The ring, oldest first."""
+        rows = await db.fetch(QUERIES["signing_keys"])
+        return [StoredKey(**{**row, "state": KeyState(row["state"])}) for row in rows]
+
+    async def insert_signing_key(self, tx: Connection, key: StoredKey) -> None:
+        """Keep a new key."""
+        await tx.execute(
+            QUERIES["insert_signing_key"], key.kid, key.state.value, key.public, key.sealed, key.created_ms
+        )
+
+    async def set_key_state(self, tx: Connection, kid: str, state: KeyState, retired_ms: int = 0) -> None:
+        """Move a key on in its life."""
+        await tx.execute(QUERIES["set_key_state"], kid, state.value, retired_ms)
+
+    async def delete_signing_keys(self, tx: Connection, kids: Sequence[str]) -> None:
+        """Forget keys whose last token has expired."""
+        await tx.execute(QUERIES["delete_signing_keys"], list(kids))
+
+    # ── audit ──
+
+    async def lock_audit(self, tx: Connection) -> None:
+        """The chain grows one row after the other."""
+        await tx.execute(QUERIES["lock_audit"])
+
+    async def audit_tail(self, tx: Connection) -> tuple[int, str] | None:
+        """The newest row's id and hash; None when there is no row."""
+        row = await tx.fetchrow(QUERIES["audit_tail"])
+        return None if row is None else (row["id"], row["hash"])
+
+    async def insert_audit(self, tx: Connection, row: AuditRow) -> None:
+        """Append a chained row."""
+        await tx.execute(QUERIES["insert_audit"], *msgspec.structs.astuple(row))
+
+    async def audit_page(
+        self, db: Connection, actor: int | None, limit: int, offset: int
+    ) -> tuple[list[AuditRow], int]:
+        """A page, newest first, and how many rows there are."""
+        rows = await db.fetch(QUERIES["audit_page"], actor, limit, offset)
+        count: int = await db.fetchval(QUERIES["audit_count"], actor)
+        return [AuditRow(**row) for row in rows], count
+
+    async def audit_after(self, db: Connection, after_id: int, limit: int) -> list[AuditRow]:
+        """A piece of the chain in order."""
+        return [AuditRow(**row) for row in await db.fetch(QUERIES["audit_after"], after_id, limit)]

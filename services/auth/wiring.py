@@ -1,0 +1,76 @@
+"""The object graph of auth, opened top to bottom and closed bottom to top."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from libs.common.errors import ConfigInvalid
+from libs.common.service import App, Base
+from services.auth.adapters.hashing import Hasher
+from services.auth.auditing import Auditor
+from services.auth.config import AuthConfig, read_secret
+from services.auth.handlers import handlers_of
+from services.auth.keyring import KeyRing
+from services.auth.sealing import Sealer, SecretTooShort
+from services.auth.service import AuthService
+from services.auth.staff import ensure_first_staff
+from services.auth.store import Store
+
+log = structlog.get_logger()
+
+TIDY_EVERY_S = 60.0
+
+
+@asynccontextmanager
+async def build(config: AuthConfig, base: Base) -> AsyncIterator[App]:
+    """Everything auth is made of."""
+    async with AsyncExitStack() as stack:
+        store = Store()
+        hasher = Hasher()
+        stack.callback(hasher.close)
+        keyring = KeyRing(base.database, store, _sealer(config, base), base.clock, base.ids)
+        await keyring.open()
+        shown = await ensure_first_staff(
+            base.database, store, hasher, base.clock, base.ids, config.admin_password
+        )
+        if shown is not None:
+            # Once, on the console of whoever starts it, and never into a log record.
+            print(f"staff login 1 (admin) has the password {shown}", file=sys.stderr)  # noqa: T201
+        service = AuthService(
+            database=base.database,
+            store=store,
+            outbox=base.outbox,
+            relay=base.relay,
+            bus=base.bus,
+            clock=base.clock,
+            ids=base.ids,
+            hasher=hasher,
+            keyring=keyring,
+            sign_up_open=config.signup == "on",
+            sign_up_groups=config.sign_up_groups,
+        )
+        tidy = asyncio.create_task(_tidy(keyring), name="auth tidy")
+        stack.callback(tidy.cancel)
+        yield App(handlers=handlers_of(service, Auditor(base.database, store, base.clock), keyring))
+
+
+def _sealer(config: AuthConfig, base: Base) -> Sealer:
+    try:
+        return Sealer(read_secret(config, base.ids.token(32)))
+    except SecretTooShort as e:
+        raise ConfigInvalid(f"TRADEWIND_SECRET_KEY can't be used: {e}") from e
+
+
+async def _tidy(keyring: KeyRing) -> None:
+    """What has to be done from time to time, as long as the process lives."""
+    while True:
+        await asyncio.sleep(TIDY_EVERY_S)
+        try:
+            await keyring.refresh()
+        except Exception as e:
+            log.warning("tidying failed", error=f"{type(e).__name__}: {e}")
