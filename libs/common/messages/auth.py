@@ -193,3 +193,19 @@ class KeyRotated(msgspec.Struct, frozen=True, kw_only=True):
     """The key that signs now."""
 
     kid: str
+
+
+class AccountAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose account is this login, and in which group? For calls of staff and customers about it."""
+
+    login: int
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What auth knows of a trading account; USER_NOT_FOUND_OR_INCORRECT (403) when there is none."""
+
+    login: int
+    person_id: int
+    group: str
+    currency: str
+    leverage: int
