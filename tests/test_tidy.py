@@ -25,6 +25,8 @@ SERVICE_FILES = {
     "errors",
     "metrics",
 }
+# Parts of a service that own a lock or a task: held to the rules of service.py, not of the domain.
+SERVICE_PARTS = {"desk", "writer", "intake", "history"}
 # The gateway's business is HTTP itself; gen writes documents; these folders speak to the outside.
 OUTSIDE_FOLDERS = {"adapters", "feeds", "channels", "providers", "oracles", "endpoints"}
 DRIVERS = {"asyncpg", "aiohttp", "nats"}
@@ -79,6 +81,8 @@ def kind_of(path: Path) -> str:
     inside = path.relative_to(ROOT / "services").parts
     if inside[0] == "gateway" or OUTSIDE_FOLDERS & set(inside[1:-1]):
         return "outside"
+    if path.stem in SERVICE_PARTS:
+        return "service"
     return path.stem if path.stem in SERVICE_FILES else "domain"
 
 

@@ -210,6 +210,12 @@ class CandleBuilder:
         """Make ``candle`` the forming bar, as after a restart; only before the first tick."""
         self._frames[timeframe_id - 1].put(candle)
 
+    def forming_open_ms(self, timeframe_id: int) -> int:
+        """When the forming bar of a timeframe opened, 0 when there is none."""
+        if self._until_ms:
+            self._fold()
+        return self._frames[timeframe_id - 1].open_ms
+
     def take(self) -> list[Row]:
         """The bars that have closed since the last take; oldest first in each timeframe."""
         if self._until_ms:

@@ -260,10 +260,76 @@ class SymbolAsk(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
 
 
+class Asset(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol as one group sees it (6.3 without analytics); ``bid`` and ``ask`` 0 without a quote."""
+
+    symbol: str
+    description: str
+    currency: str
+    margin_currency: str
+    quote_currency: str
+    group: str
+    digits: int
+    trade: int
+    profit_mode: int
+    exemode: int
+    spread: int
+    spread_balance: int
+    swap_enable: int
+    swap_type: int
+    swap_long: float
+    swap_short: float
+    swap_rollover3days: int
+    stops_level: int
+    freeze_level: int
+    gtc_pendings: int
+    margin_mode: int
+    margin_initial: float
+    margin_maintenance: float
+    margin_hedged: float
+    margin_divider: float
+    contract_size: float
+    long_only: int
+    instant_max_volume: int
+    max_volume: int
+    ask: float
+    bid: float
+    point: float
+    tick_value: float
+    tick_size: float
+    market_state: int
+    market_reason: int
+    lot_min: int
+    lot_max: int
+    lot_step: int
+    comm_base: float
+    comm_type: int
+    comm_lots: int
+    comm_agent: float
+    exchange: str
+    category: str
+    industry: str
+    sector: str
+    market_cap: float
+    sessions: tuple[SessionDay, ...]
+
+
+class AssetInfo(Asset, frozen=True, kw_only=True):
+    """``/market/symbol``: the flat object of 6.3.
+
+    ``performance`` and ``seasons`` are in percent, None where the candles do not reach; ``seasons`` has
+    a row a year, oldest first, of twelve months. ``ratings`` is empty: nobody rates symbols here.
+    """
+
+    ratings: dict[str, float]
+    performance: dict[str, float | None]
+    seasons: Sequence[Sequence[float | None]]
+
+
 class Assets(msgspec.Struct, frozen=True):
     """``/market``: full symbol objects keyed by symbol, and the names of the security groups."""
 
-    assets: dict[str, dict[str, Any]]
+    assets: dict[str, Asset]
     groups: Sequence[str]
 
 
@@ -279,12 +345,6 @@ class ShortList(msgspec.Struct, frozen=True):
 
     assets: ShortTable
     groups: Sequence[str]
-
-
-class AssetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """``/market/symbol``: the flat object of 6.3. The market file of its owner spells it out."""
-
-    symbol: str
 
 
 class CandlesAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -361,10 +421,34 @@ class WatchAsk(msgspec.Struct, frozen=True, kw_only=True):
     group: str
 
 
+class WatchedPrices(msgspec.Struct, frozen=True, kw_only=True):
+    """The day of a symbol: change in percent, the latest hour's range, the closes of 24 hours."""
+
+    symbol: str
+    price1d: float
+    high: float
+    low: float
+    prices: Sequence[float]
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the market watch (6.4)."""
+
+    symbol: str
+    sort_index: int
+    color: str
+    market_state: int
+    market_reason: int
+    price1d: float
+    high: float
+    low: float
+    prices: Sequence[float]
+
+
 class WatchList(msgspec.Struct, frozen=True):
     """``{"assets":{symbol:{…}}}`` (6.4)."""
 
-    assets: dict[str, dict[str, Any]]
+    assets: dict[str, Watched]
 
 
 class WatchAdd(msgspec.Struct, frozen=True, kw_only=True):
@@ -375,7 +459,7 @@ class WatchAdd(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
 
 
-WatchAdded = dict[str, dict[str, Any]]
+WatchAdded = dict[str, WatchedPrices]
 
 
 class WatchUpdate(msgspec.Struct, frozen=True, kw_only=True):

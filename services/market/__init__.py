@@ -1,0 +1,1 @@
+"""Market: feeds, instruments, groups, quotes, candles and watch lists."""

@@ -1,0 +1,1 @@
+"""Feeds: one file each, all behind ``services.market.feed.Feed``."""

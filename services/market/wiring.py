@@ -1,0 +1,122 @@
+"""One function builds everything, top to bottom, and closes it bottom to top."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from libs.common.db import Connection
+from libs.common.errors import ConfigInvalid
+from libs.common.service import App, Base
+from services.market import boot
+from services.market.adapters.manual import ManualFeed
+from services.market.adapters.synthetic import SyntheticFeed
+from services.market.catalogue import Catalogue
+from services.market.config import Config
+from services.market.desk import Desk
+from services.market.feed import Feed
+from services.market.feeds import FeedSpec, feed_spec
+from services.market.handlers import handlers_for
+from services.market.history import SyntheticPast
+from services.market.intake import FeedRunner, Intake
+from services.market.quotes import QuoteBook
+from services.market.reading import CandleReader
+from services.market.service import MarketService
+from services.market.store import Store
+from services.market.synthetic import SyntheticMarket
+from services.market.writer import Writer
+
+log = structlog.get_logger()
+
+ALONE_POLL_S = 0.2
+
+
+@asynccontextmanager
+async def build(config: Config, base: Base) -> AsyncIterator[App]:
+    """The whole service. Closing: stop the feed, store the rest, let go of the lock."""
+    spec = feed_spec(config.feed)
+    store = Store()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_alone(base, store))
+        async with base.database.transaction() as tx:
+            source_id = await store.source_id(tx, spec.source)
+        book = QuoteBook()
+        catalogue = Catalogue(live=spec.live)
+        await boot.load(base.database, store, catalogue, book, base.clock.now_ms())
+        desk = Desk(book, base.bus, base.database, store, base.clock)
+        writer = Writer(desk, base.database, store, base.clock, source_id=source_id, feed=spec.source)
+        service = MarketService(
+            catalogue=catalogue,
+            desk=desk,
+            writer=writer,
+            reader=CandleReader(base.database, store, writer),
+            database=base.database,
+            store=store,
+            outbox=base.outbox,
+            relay=base.relay,
+            clock=base.clock,
+            ids=base.ids,
+        )
+        service.refresh_outlets()
+        world = SyntheticMarket(config.seed, round(config.synthetic_ticks_per_s * 60))
+        past = SyntheticPast(
+            world,
+            desk,
+            writer,
+            base.database,
+            store,
+            base.clock,
+            source_id=source_id,
+            feed=spec.source,
+        )
+        feed = open_feed(spec, config, base, world, past)
+        intake = Intake(desk, writer, service, source_id=source_id)
+        runner = FeedRunner(feed, intake, desk, base.clock)
+        await writer.start()
+        stack.push_async_callback(writer.stop)
+        stack.push_async_callback(runner.stop)
+        yield App(
+            handlers=handlers_for(service),
+            problems=[runner.problem],
+            on_started=[runner.start],
+        )
+
+
+def open_feed(
+    spec: FeedSpec, config: Config, base: Base, world: SyntheticMarket, past: SyntheticPast
+) -> Feed:
+    """The feed a setting names; ConfigInvalid when it can't be had."""
+    match spec.kind:
+        case "synthetic":
+            return SyntheticFeed(world, past, base.clock)
+        case "manual":
+            return ManualFeed()
+        case _:
+            raise ConfigInvalid(f"TRADEWIND_FEED: {spec.kind} is not built yet")
+
+
+@asynccontextmanager
+async def _alone(base: Base, store: Store) -> AsyncIterator[None]:
+    """Wait until no other market works on this database, and stop when the lock is lost."""
+    async with base.database.connection() as connection:
+        waited = False
+        while not await store.lock_single(connection):
+            if not waited:
+                log.info("waiting for another market to stop")
+            waited = True
+            await asyncio.sleep(ALONE_POLL_S)
+        closing = False
+
+        def lost(_: Connection) -> None:
+            if not closing:
+                base.fail("the lock on the market was lost")
+
+        connection.add_termination_listener(lost)
+        try:
+            yield
+        finally:
+            closing = True
+            connection.remove_termination_listener(lost)
