@@ -163,7 +163,9 @@ SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True
 SIGN_IN = Command("auth.cmd.sign.in.v1", auth.SignIn, auth.SignedIn, timeout_s=15.0)
 SIGN_CHECK = Command("auth.cmd.sign.check.v1", auth.SignCheck, auth.SignedIn)
 USER_ADD = Command("auth.cmd.user.add.v1", auth.UserAdd, auth.UserAdded, effect=True, timeout_s=15.0)
-ACCOUNT_OF = Command("auth.cmd.account.get.v1", auth.AccountAsk, auth.Account)
+ACCOUNT_OF = Command(
+    "auth.cmd.account.get.v1", auth.AccountAsk, auth.Account, callers=("gateway", "trading", "alerts")
+)
 KEYS_PUBLIC = Command("auth.cmd.keys.public.v1", auth.KeysAsk, auth.JsonWebKeys)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
@@ -181,6 +183,7 @@ KEY_ROTATE = Command(
 # ── trading ───────────────────────────────────────────────────────────────────────────────────────
 
 BALANCE_PUSH = Subject("trading.push.balance.v1.{login}", trading.BalanceFrame, stream=PUSH_STREAM)
+TRADE_PUSH = Subject("trading.push.trade.v1.{login}", trading.TradeFrame, stream=PUSH_STREAM)
 
 ACCOUNT_OPEN = Command(
     "trading.cmd.account.open.v1",

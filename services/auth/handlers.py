@@ -7,6 +7,8 @@ from typing import Any
 from libs.common import subjects
 from libs.common.bus import Call, Handler
 from libs.common.messages.auth import (
+    Account,
+    AccountAsk,
     AuditAppend,
     AuditAsk,
     AuditChecked,
@@ -47,6 +49,9 @@ def handlers_of(
     async def user_add(message: UserAdd, call: Call) -> UserAdded:
         return await service.add_user(message)
 
+    async def account_of(message: AccountAsk, call: Call) -> Account:
+        return await service.account_of(message)
+
     async def keys_public(message: KeysAsk, call: Call) -> JsonWebKeys:
         return JsonWebKeys(keys=keyring.jwks())
 
@@ -67,6 +72,7 @@ def handlers_of(
         (subjects.SIGN_IN, sign_in),
         (subjects.SIGN_CHECK, sign_check),
         (subjects.USER_ADD, user_add),
+        (subjects.ACCOUNT_OF, account_of),
         (subjects.KEYS_PUBLIC, keys_public),
         (subjects.KEY_ROTATE, key_rotate),
         (subjects.AUDIT_APPEND, audit_append),

@@ -180,3 +180,8 @@ class AccountTerms:
     send_reports: bool = False
     external_id: str = ""
     user_color: int = 0
+
+
+def tier_now(tier: str, until_ms: int, now_ms: int) -> str:
+    """The tier in force: what was bought until it ends (0: without an end), then free."""
+    return tier if until_ms == 0 or now_ms < until_ms else "free"

@@ -16,7 +16,9 @@ from libs.common.errors import (
     ServiceUnavailable,
 )
 from libs.common.ids import Ids
+from libs.common.messages import auth
 from libs.common.messages.auth import (
+    AccountAsk,
     AccountOpened,
     SignCheck,
     SignedIn,
@@ -45,7 +47,13 @@ from services.auth.keyring import KeyRing
 from services.auth.metrics import sign_ins, sign_ups
 from services.auth.passwords import read_password
 from services.auth.people import Account, AccountTerms, Profile, Staff
-from services.auth.signed_in import account_signed_in, account_subject, staff_signed_in, staff_subject
+from services.auth.signed_in import (
+    account_signed_in,
+    account_subject,
+    account_view,
+    staff_signed_in,
+    staff_subject,
+)
 from services.auth.store import Store
 from services.auth.tokens import ACCESS_S, Subject, claims_of
 
@@ -311,3 +319,11 @@ class AuthService:
         if staff is None:
             raise BadCredentials
         return staff_signed_in(staff, message.token, session_type=SessionType(claims.type))
+
+    async def account_of(self, message: AccountAsk) -> auth.Account:
+        """What is known of a trading account, whoever asks: doors check first who may."""
+        async with self._database.connection() as db:
+            account = await self._store.account(db, message.login)
+        if account is None:
+            raise BadCredentials
+        return account_view(account, now_ms=self._clock.now_ms())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from libs.common.messages import auth
 from libs.common.messages.auth import SignedIn
 from libs.common.principal import SessionType
-from services.auth.people import Account, Staff
+from services.auth.people import Account, Staff, tier_now
 from services.auth.tokens import Subject
 
 
@@ -91,4 +92,30 @@ def staff_signed_in(
         token=token,
         type=msgspec.UNSET if session_type is None else int(session_type),
         refresh_token=msgspec.UNSET if refresh_token is None else refresh_token,
+    )
+
+
+def account_view(account: Account, *, now_ms: int) -> auth.Account:
+    """What other services and the gateway are told of an account."""
+    return auth.Account(
+        login=account.login,
+        person_id=account.person_id,
+        group=account.group_name,
+        currency=account.currency,
+        leverage=account.leverage,
+        enable=int(account.enable),
+        enable_read_only=int(account.enable_read_only),
+        enable_change_password=int(account.enable_change_password),
+        name=account.name,
+        email=account.email,
+        avatar=account.avatar,
+        phone=account.phone,
+        address=account.address,
+        city=account.city,
+        state=account.state,
+        country=account.country,
+        zipcode=account.zipcode,
+        comment=account.comment,
+        regdate=account.opened_ms // 1000,
+        tier=tier_now(account.tier, account.tier_until_ms, now_ms),
     )

@@ -202,10 +202,28 @@ class AccountAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """What auth knows of a trading account; USER_NOT_FOUND_OR_INCORRECT (403) when there is none."""
+    """What auth knows of a trading account; USER_NOT_FOUND_OR_INCORRECT (403) when there is none.
+
+    1.1 added the flags and the profile. ``enable`` is 0 when the account or its person is disabled.
+    """
 
     login: int
     person_id: int
     group: str
     currency: str
     leverage: int
+    enable: int = 1
+    enable_read_only: int = 0
+    enable_change_password: int = 1
+    name: str = ""
+    email: str = ""
+    avatar: str = ""
+    phone: str = ""
+    address: str = ""
+    city: str = ""
+    state: str = ""
+    country: str = ""
+    zipcode: str = ""
+    comment: str = ""
+    regdate: int = 0
+    tier: str = "free"

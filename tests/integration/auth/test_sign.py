@@ -14,8 +14,8 @@ from libs.common.bus import decode
 from libs.common.bus_nats import NatsBus
 from libs.common.db import Database
 from libs.common.errors import InvalidData, NotAuthenticated, PermissionDenied
-from libs.common.messages.auth import AccountOpened, SignCheck, SignedIn, SignIn, UserAdd
-from libs.common.subjects import SIGN_CHECK, SIGN_IN, USER_ADD
+from libs.common.messages.auth import AccountAsk, AccountOpened, SignCheck, SignedIn, SignIn, UserAdd
+from libs.common.subjects import ACCOUNT_OF, SIGN_CHECK, SIGN_IN, USER_ADD
 from services.auth.errors import AccountExists, BadCredentials, GroupNotFound, LoginExists, UserDisabled
 from tests.integration.auth.rig import Peers, Rig, open_rig
 
@@ -273,3 +273,13 @@ async def test_a_user_that_cannot_be_kept_is_refused(rig: Rig, changed: dict[str
 async def test_a_user_in_an_unknown_group_is_refused(rig: Rig) -> None:
     with pytest.raises(GroupNotFound):
         await rig.call(USER_ADD, user(group="nothing"))
+
+
+async def test_anybody_in_the_house_is_told_what_is_known_of_an_account(rig: Rig) -> None:
+    answer = await rig.sign_up(phone="+44 1")
+    account = await rig.call(ACCOUNT_OF, AccountAsk(login=answer.login))
+    assert (account.group, account.currency, account.leverage) == ("demo", "USD", 100)
+    assert (account.enable, account.enable_read_only, account.phone) == (1, 0, "+44 1")
+    assert account.regdate == answer.regdate
+    with pytest.raises(BadCredentials):
+        await rig.call(ACCOUNT_OF, AccountAsk(login=5))
