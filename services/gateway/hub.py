@@ -449,7 +449,7 @@ class Hub:
         )
         self._flush_deliveries = 0
         self._flush_planned = False
-        if self._log:
+        if self._log or self._dirty:  # a subscription may have handed out what the log held
             self._plan_flush()
 
     def _write_pending(self, connection: Connection) -> None:

@@ -18,6 +18,7 @@ from aiohttp import WSMsgType, web
 
 from libs.common.clock import Clock
 from libs.common.principal import Principal
+from services.gateway.frames import close_frame
 from services.gateway.gauges import StreamGauges
 from services.gateway.hub import Hub, HubLimits
 from services.gateway.socket import RESTART, UNAUTHORIZED, Deadlines, SocketLimits, StreamPorts, StreamSocket
@@ -26,6 +27,8 @@ log = structlog.get_logger()
 
 TOO_BIG = 1009
 DEFECT = 1011
+_BROKEN_FRAMES = frozenset((1002, 1007, TOO_BIG))
+_LINGER_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +137,7 @@ class Stream:
                 status=503,
                 headers={"Retry-After": "5"},
             )
-        ws = web.WebSocketResponse(
-            timeout=self._limits.abort_s,
-            autoping=False,  # pings and pongs are signs of life that the session counts
-            heartbeat=None,  # its end is transport.close(), which never frees a stalled peer
-            compress=False,  # the hub writes raw frames
-            max_msg_size=self._limits.socket.frame_bytes_max + 1,  # aiohttp refuses from this size on
-        )
+        ws = _Socket(request, self._limits.abort_s, self._limits.socket.frame_bytes_max)
         await ws.prepare(request)
         transport = request.transport
         if transport is None:
@@ -221,6 +218,41 @@ class Stream:
 
     def _abort_later(self, transport: asyncio.Transport) -> None:
         self._aborts.setdefault(transport, self._clock.monotonic_s() + self._limits.abort_s)
+
+
+class _Socket(web.WebSocketResponse):
+    """A WebSocket that lets a peer which broke the protocol read why.
+
+    aiohttp closes the transport at once. What the peer is still sending is then answered with a
+    reset, and many clients drop the close frame they have not read yet.
+    """
+
+    def __init__(self, request: web.Request, linger_s: float, frame_bytes_max: int) -> None:
+        super().__init__(
+            timeout=linger_s,
+            autoping=False,  # pings and pongs are signs of life that the session counts
+            heartbeat=None,  # its end is transport.close(), which never frees a stalled peer
+            compress=False,  # the hub writes raw frames
+            max_msg_size=frame_bytes_max + 1,  # aiohttp refuses from this size on
+        )
+        self._request = request
+        self._linger_s = linger_s
+
+    async def close(self, *, code: int = 1000, message: bytes = b"", drain: bool = True) -> bool:
+        """Close; after a broken frame read on for a while, and throw away what comes."""
+        if code in _BROKEN_FRAMES and not self.closed:
+            drain = False
+            self._say(close_frame(code))
+            for _ in range(_LINGER_STEPS):
+                await asyncio.sleep(self._linger_s / _LINGER_STEPS)
+                if self._request.transport is None:
+                    break
+        return await super().close(code=code, message=message, drain=drain)
+
+    def _say(self, frame: bytes) -> None:
+        transport = self._request.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(frame)
 
 
 async def _say_close(ws: web.WebSocketResponse, code: int) -> None:

@@ -128,6 +128,18 @@ def test_ticks_that_come_during_a_flush_go_with_the_next_one_in_order() -> None:
     assert [client.heard() for client in clients] == [sent] * 3
 
 
+def test_what_a_subscription_hands_out_during_a_flush_is_written_too() -> None:
+    stage = Stage()
+    first, second = stage.client(), stage.client()
+    stage.hub.subscribe(first.connection, [EUR])
+    sent = [say(stage, "EURUSD", 1)]
+    stage.scheduler.turn()  # flushed, but its end not seen yet
+    sent.append(say(stage, "EURUSD", 2))
+    stage.hub.subscribe(second.connection, [GBP])
+    stage.scheduler.settle()
+    assert first.heard() == sent
+
+
 def test_a_closing_transport_is_forgotten_and_others_hear_on() -> None:
     stage = Stage()
     closed, other = stage.client(), stage.client()
