@@ -23,6 +23,32 @@ class BalanceFrame(msgspec.Struct, array_like=True, frozen=True):
     code: int = 1
 
 
+class TradeFrame(msgspec.Struct, array_like=True, frozen=True):
+    """A trade was made or changed. The JSON is the client's ``o`` frame (broker 11.2): tp before sl.
+
+    ``code``: 0 add, 1 update, 2 delete, 5 pending activated, 6 trade closed.
+    """
+
+    tag: Literal["o"]
+    order: int
+    login: int
+    symbol: str
+    cmd: int
+    volume: int
+    open_price: float
+    close_price: float
+    open_time: int
+    close_time: int
+    tp: float
+    sl: float
+    state: int
+    storage: float
+    commission: float
+    profit: float
+    comment: str
+    code: int
+
+
 class AccountOpen(msgspec.Struct, frozen=True, kw_only=True):
     """Make the margin account of a login, once; asking again gives the same account."""
 

@@ -1,0 +1,1 @@
+"""Trading: margin accounts, trades, pending orders, the ledger of account money."""

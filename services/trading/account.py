@@ -1,0 +1,96 @@
+"""A margin account and its numbers. Pure; money is in minor units of the account's currency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from libs.common.money import round_half_away
+
+LEVEL_OK = 0
+LEVEL_MARGIN_CALL = 1
+LEVEL_STOP_OUT = 2
+
+# How a group counts floating profit in free margin (broker 9.3, margin_mode).
+FLOATING_NOT = 0
+FLOATING_ALL = 1
+FLOATING_PROFIT = 2
+FLOATING_LOSS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MarginAccount:
+    """A trading account as trading knows it."""
+
+    login: int
+    person_id: int
+    group: str
+    currency: str
+    leverage: int
+    opened_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What open positions add up to: floating profit, swap and commission (signed, cost negative), margin."""
+
+    profit_minor: int = 0
+    storage_minor: int = 0
+    commission_minor: int = 0
+    margin_minor: int = 0
+
+
+FLAT = Position()
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers of an account (broker 4.2)."""
+
+    balance_minor: int
+    credit_minor: int
+    profit_minor: int
+    commission_minor: int
+    storage_minor: int
+    margin_minor: int
+    margin_free_minor: int
+    equity_minor: int
+    level: Fraction  # in percent, unrounded; 0 without margin
+    level_type: int
+
+    @property
+    def margin_level(self) -> float:
+        """The level for display: two decimals."""
+        return round_half_away(self.level * 100) / 100
+
+
+def numbers(
+    balance_minor: int,
+    credit_minor: int,
+    position: Position = FLAT,
+    *,
+    margin_mode: int = FLOATING_ALL,
+    level_type: int = LEVEL_OK,
+) -> Numbers:
+    """Equity, free margin and level by the formulas of broker 4.4 and 9.3."""
+    floating = position.profit_minor + position.storage_minor + position.commission_minor
+    equity = balance_minor + credit_minor + floating
+    counted = {
+        FLOATING_NOT: 0,
+        FLOATING_ALL: floating,
+        FLOATING_PROFIT: max(floating, 0),
+        FLOATING_LOSS: min(floating, 0),
+    }[margin_mode]
+    margin = position.margin_minor
+    return Numbers(
+        balance_minor=balance_minor,
+        credit_minor=credit_minor,
+        profit_minor=position.profit_minor,
+        commission_minor=position.commission_minor,
+        storage_minor=position.storage_minor,
+        margin_minor=margin,
+        margin_free_minor=balance_minor + credit_minor + counted - margin,
+        equity_minor=equity,
+        level=Fraction(equity * 100, margin) if margin else Fraction(0),
+        level_type=level_type,
+    )

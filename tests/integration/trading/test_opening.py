@@ -1,0 +1,311 @@
+"""Opening a margin account, on a real PostgreSQL and NATS: once, with its deposit, told to its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libs.common.bus import Entry, encode
+from libs.common.bus_nats import NatsBus
+from libs.common.clock import ManualClock
+from libs.common.db import Database
+from libs.common.errors import AppError, InvalidData, RemoteError, ServiceUnavailable
+from libs.common.ids import RandomIds
+from libs.common.messages.auth import AccountOpened
+from libs.common.messages.market import Group, GroupGet
+from libs.common.messages.trading import AccountAsk, AccountOpen
+from libs.common.outbox import Outbox, Relay
+from libs.common.streams import TRADING_ACCOUNTS
+from libs.common.subjects import ACCOUNT_GET, ACCOUNT_OPEN, ACCOUNT_OPENED, GROUP_GET, account_pushes
+from services.trading.errors import AccountDiffers, UserUnknown
+from services.trading.handlers import handlers_of, on_account_opened
+from services.trading.ledger import Reason, finance
+from services.trading.service import Claim, TradingService
+from services.trading.store import QUERIES, Store
+from tests.conftest import wait_until
+from tests.house import House
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+class GroupNotFound(AppError):
+    """No such group."""
+
+    code = "GROUP_NOT_FOUND"
+    http_status = 404
+
+
+@dataclass
+class Groups:
+    """The market's answer about groups, on the real bus."""
+
+    deposits: dict[str, float] = field(default_factory=lambda: {"demo": 10_000.0, "empty": 0.0, "yen": 500.0})
+    asked: int = 0
+
+    async def answer(self, ask: GroupGet, call: Any) -> Group:
+        self.asked += 1
+        if ask.group not in self.deposits:
+            raise GroupNotFound(f"no group {ask.group}")
+        return Group(group=ask.group, default_deposit=self.deposits[ask.group])
+
+
+@dataclass
+class Stage:
+    service: TradingService
+    database: Database
+    bus: NatsBus
+    groups: Groups
+    store: Store
+
+    async def pushes(self, login: int) -> list[list[Any]]:
+        """The frames of an account's push history."""
+        window = await self.bus.history("PUSH", account_pushes(login), 0, 100)
+        return [orjson.loads(stored.payload) for stored in window.entries]
+
+    async def rows(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        async with self.database.connection() as connection:
+            return [tuple(row) for row in await connection.fetch(sql, *arguments)]
+
+
+@pytest_asyncio.fixture
+async def stage(bus: NatsBus, database: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Stage]:
+    groups = Groups()
+    await bus.serve(GROUP_GET, groups.answer)
+    pool = await database("trading")
+    relay = Relay("trading", pool, bus, ManualClock(NOW))
+    await relay.start()
+    store = Store()
+    service = TradingService(
+        bus=bus,
+        database=pool,
+        store=store,
+        outbox=Outbox("trading"),
+        relay=relay,
+        clock=ManualClock(NOW),
+        ids=RandomIds(),
+    )
+    yield Stage(service, pool, bus, groups, store)
+    await relay.stop()
+
+
+def wanted(login: int = 500, group: str = "demo", currency: str = "USD") -> AccountOpen:
+    return AccountOpen(
+        login=login, person_id=9, group=group, currency=currency, leverage=100, opened_ms=1_772_000_000_000
+    )
+
+
+async def test_opening_books_the_default_deposit_and_tells_the_sockets(stage: Stage) -> None:
+    state = await stage.service.open_account(wanted())
+    assert (state.balance, state.equity, state.margin_free, state.margin_level) == (
+        10_000.0,
+        10_000.0,
+        10_000.0,
+        0.0,
+    )
+    frames = await wait_until(lambda: stage.pushes(500))
+    booked_s = int(NOW.timestamp())
+    order = frames[0][1]
+    assert frames == [
+        [
+            "o",
+            order,
+            500,
+            "",
+            6,
+            0,
+            0.0,
+            0.0,
+            booked_s,
+            booked_s,
+            0.0,
+            0.0,
+            3,
+            0.0,
+            0.0,
+            10_000.0,
+            "Default deposit",
+            0,
+        ],
+        ["b", 500, 10_000.0, 0.0, 10_000.0, 0.0, 10_000.0, 0.0, 0, 0.0, 1],
+    ]
+    assert await stage.rows("SELECT cmd, profit_minor, login FROM trading.trade") == [(6, 1_000_000, 500)]
+    assert await stage.rows(
+        "SELECT kind, login, amount_minor FROM trading.posting p"
+        " JOIN trading.ledger_account a ON a.id = p.account_id ORDER BY login"
+    ) == [("deposits", 0, -1_000_000), ("balance", 500, 1_000_000)]
+
+
+async def test_opening_again_gives_the_same_account_and_no_second_deposit(stage: Stage) -> None:
+    first = await stage.service.open_account(wanted())
+    assert await stage.service.open_account(wanted()) == first
+    assert await stage.service.account(AccountAsk(login=500)) == first
+    assert await stage.rows("SELECT count(*) FROM trading.trade") == [(1,)]
+
+
+async def test_many_openings_at_once_make_one_account_and_one_deposit(stage: Stage) -> None:
+    calls = [stage.service.open_account(wanted()) for _ in range(12)]
+    calls += [stage.service.open_account(wanted(), Claim("trading-accounts", "event-1")) for _ in range(6)]
+    states = await asyncio.gather(*calls)
+    assert {state.balance for state in states} == {10_000.0}
+    assert await stage.rows("SELECT count(*) FROM trading.trade") == [(1,)]
+    async with stage.database.connection() as connection:
+        assert await stage.store.ledger_sums(connection) == {}
+
+
+async def test_a_group_without_deposit_makes_an_empty_account_and_one_frame(stage: Stage) -> None:
+    assert (await stage.service.open_account(wanted(group="empty"))).balance == 0.0
+    frames = await wait_until(lambda: stage.pushes(500))
+    assert frames == [["b", 500, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 1]]
+
+
+async def test_a_currency_without_minor_units_is_booked_in_whole_units(stage: Stage) -> None:
+    assert (await stage.service.open_account(wanted(group="yen", currency="JPY"))).balance == 500.0
+    assert await stage.rows("SELECT profit_minor FROM trading.trade") == [(500,)]
+
+
+async def test_refusals_change_nothing(stage: Stage) -> None:
+    with pytest.raises(RemoteError) as refused:
+        await stage.service.open_account(wanted(group="nowhere"))
+    assert refused.value.code == "GROUP_NOT_FOUND"
+    for bad in (wanted(login=0), wanted(currency="")):
+        with pytest.raises(InvalidData):
+            await stage.service.open_account(bad)
+    with pytest.raises(UserUnknown):
+        await stage.service.account(AccountAsk(login=500))
+    assert await stage.rows("SELECT count(*) FROM trading.margin_account") == [(0,)]
+    await stage.service.open_account(wanted())
+    with pytest.raises(AccountDiffers):
+        await stage.service.open_account(wanted(currency="EUR"))
+
+
+async def test_without_market_an_opening_is_refused_as_unavailable(
+    bus: NatsBus, database: Callable[[str], Awaitable[Database]]
+) -> None:
+    pool = await database("trading")
+    relay = Relay("trading", pool, bus, ManualClock(NOW))
+    service = TradingService(
+        bus=bus,
+        database=pool,
+        store=Store(),
+        outbox=Outbox("trading"),
+        relay=relay,
+        clock=ManualClock(NOW),
+        ids=RandomIds(),
+    )
+    with pytest.raises(ServiceUnavailable):
+        await service.open_account(wanted())
+
+
+async def test_a_fact_delivered_twice_and_a_command_make_one_account(stage: Stage) -> None:
+    reading = await stage.bus.consume(TRADING_ACCOUNTS, on_account_opened(stage.service))
+    opened = AccountOpened(
+        login=700,
+        person_id=3,
+        group="demo",
+        currency="USD",
+        leverage=50,
+        email="a@b.c",
+        name="A",
+        opened_ms=5,
+    )
+    subject = ACCOUNT_OPENED.at(login=700)
+    await stage.bus.append(
+        "AUTH", [Entry(subject, encode(opened), "event-a"), Entry(subject, encode(opened), "event-b")]
+    )
+    await stage.service.open_account(wanted(login=700))
+    # A third account behind them in the stream: when it is there, both facts have been handled.
+    behind = AccountOpened(
+        login=701,
+        person_id=3,
+        group="demo",
+        currency="USD",
+        leverage=50,
+        email="a@b.c",
+        name="A",
+        opened_ms=5,
+    )
+    await stage.bus.append("AUTH", [Entry(ACCOUNT_OPENED.at(login=701), encode(behind), "event-c")])
+    await wait_until(lambda: stage.rows("SELECT 1 FROM trading.margin_account WHERE login = 701"))
+    assert await stage.rows("SELECT login, count(*) FROM trading.trade GROUP BY login ORDER BY login") == [
+        (700, 1),
+        (701, 1),
+    ]
+    await reading.stop()
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    operations=st.lists(
+        st.tuples(st.sampled_from(list(Reason)), st.integers(1, 3), st.integers(1, 10**9)),
+        min_size=1,
+        max_size=15,
+    )
+)
+async def test_the_database_holds_the_sum_at_zero_and_the_balance_at_its_postings(
+    stage: Stage, operations: list[tuple[Reason, int, int]]
+) -> None:
+    expected: dict[int, int] = {}
+    for login in (1, 2, 3):
+        known = await stage.service.open_account(wanted(login=login, group="empty"))
+        expected[login] = round(known.balance * 100)
+    for reason, login, amount in operations:
+        signed = amount if reason in (Reason.BALANCE_IN, Reason.CREDIT_IN) else -amount
+        async with stage.database.transaction() as tx:
+            await stage.store.post(tx, finance(reason, login, "USD", signed), trade=None, posted_ms=1)
+        if reason in (Reason.BALANCE_IN, Reason.BALANCE_OUT):
+            expected[login] += signed
+    async with stage.database.connection() as connection:
+        assert await stage.store.ledger_sums(connection) == {}
+    for login, balance in expected.items():
+        assert (await stage.service.account(AccountAsk(login=login))).balance == balance / 100
+
+
+async def test_the_database_refuses_an_entry_that_does_not_balance_and_any_change_of_a_posting(
+    stage: Stage,
+) -> None:
+    await stage.service.open_account(wanted())
+    async with stage.database.connection() as connection:
+        with pytest.raises(asyncpg.RaiseError, match="does not sum to zero"):
+            await connection.fetchrow(
+                QUERIES["post"], "balance_in", None, 1, ["balance"], [500], ["USD"], [1]
+            )
+        with pytest.raises(asyncpg.RaiseError, match="never changed"):
+            await connection.execute("UPDATE trading.posting SET amount_minor = 0")
+        with pytest.raises(asyncpg.RaiseError, match="never changed"):
+            await connection.execute("DELETE FROM trading.posting")
+
+
+async def test_every_query_prepares(stage: Stage) -> None:
+    async with stage.database.connection() as connection:
+        for name, sql in QUERIES.items():
+            columns = [a.name for a in (await connection.prepare(sql)).get_attributes()]
+            assert len(columns) == len(set(columns)), f"{name} returns a column name twice"
+
+
+async def test_the_process_opens_an_account_and_shows_it_after_a_restart(house: House, bus: NatsBus) -> None:
+    groups = Groups()
+    await bus.serve(GROUP_GET, groups.answer)
+    await house.start("trading")
+    state = await bus.request(ACCOUNT_OPEN, wanted())
+    assert state.balance == 10_000.0
+    assert await house.end("trading-0") == 0
+    await house.start("trading")
+    assert await bus.request(ACCOUNT_GET, AccountAsk(login=500)) == state
+    with pytest.raises(RemoteError) as refused:
+        await bus.request(ACCOUNT_GET, AccountAsk(login=501))
+    assert (refused.value.code, refused.value.http_status) == ("INVALID_USER", 400)
+    assert "tradewind_trading_accounts_opened" in await house.running["trading-0"].metrics()
+
+
+async def test_handlers_answer_the_commands_of_the_map(stage: Stage) -> None:
+    assert {command for command, _ in handlers_of(stage.service)} == {ACCOUNT_OPEN, ACCOUNT_GET}
