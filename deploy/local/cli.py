@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.local.errors import EXIT_REFUSED, StartRefused
+
+if TYPE_CHECKING:
+    from deploy.local.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +36,16 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--services", help="comma-separated services to run; all without it")
     up.add_argument("--http-port", type=int, help="port of HTTP and WebSocket (8080)")
     up.set_defaults(run=_up)
-    for command in (up,):
+    status = commands.add_parser("status", help="every process, whether it is ready, where its metrics are")
+    status.set_defaults(run=_status)
+    doctor = commands.add_parser("doctor", help="examine a stack; says what helps where something is wrong")
+    doctor.set_defaults(run=_doctor)
+    candles = commands.add_parser("import-candles", help="put the candles of a CSV file into the market")
+    candles.add_argument("file", help="CSV: time,open,high,low,close,volume; time in ISO 8601 or Unix s/ms")
+    candles.add_argument("--symbol", required=True)
+    candles.add_argument("--timeframe", required=True, help="1m 5m 15m 30m 1h 4h 1d 1w 1M")
+    candles.set_defaults(run=_import_candles)
+    for command in (up, status, doctor, candles):
         command.add_argument("--data-dir", help="folder of everything the stack keeps (.data)")
     return root
 
@@ -45,19 +60,53 @@ def _environ(chosen: argparse.Namespace) -> dict[str, str]:
     return dict(os.environ) | {name: str(value) for name, value in options.items() if value is not None}
 
 
-def _up(chosen: argparse.Namespace) -> int:
-    import asyncio
-
-    from deploy.local.console import Console
+def _settings(chosen: argparse.Namespace) -> Settings:
     from deploy.local.settings import installed_services, read_settings
+
+    return read_settings(_environ(chosen), known=installed_services())
+
+
+def _up(chosen: argparse.Namespace) -> int:
+    from deploy.local.console import Console
     from deploy.local.supervisor import Supervisor
     from libs.common.clock import SystemClock
 
     environ = _environ(chosen)
-    settings = read_settings(environ, known=installed_services())
+    settings = _settings(chosen)
 
     async def run() -> None:
         await Supervisor(settings, console=Console(), clock=SystemClock(), environ=environ).run()
 
     asyncio.run(run())
     return 0
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    from deploy.local.status import show_status
+
+    return asyncio.run(show_status(_settings(chosen)))
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from deploy.local.doctor import examine
+
+    return asyncio.run(examine(_settings(chosen)))
+
+
+def _import_candles(chosen: argparse.Namespace) -> int:
+    from deploy.local.console import Console
+    from deploy.local.import_candles import import_candles
+
+    return asyncio.run(
+        import_candles(
+            _settings(chosen),
+            Path(chosen.file),
+            symbol=chosen.symbol,
+            timeframe=chosen.timeframe,
+            console=Console(),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

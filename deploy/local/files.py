@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from deploy.local.errors import StartRefused
 
-_FREE_BYTES_MIN = 256 * 1024**2
+FREE_BYTES_MIN = 256 * 1024**2
 
 
 def write_private(path: Path, text: str) -> None:
@@ -54,9 +54,9 @@ def open_data_folder(data: Path) -> None:
             f"the data folder {data} can't be written ({e.strerror}): choose another with --data-dir"
         ) from e
     free = shutil.disk_usage(data).free
-    if free < _FREE_BYTES_MIN:
+    if free < FREE_BYTES_MIN:
         raise StartRefused(
-            f"the disk of {data} is full ({free // 1024**2} MB free, {_FREE_BYTES_MIN // 1024**2} MB needed):"
+            f"the disk of {data} is full ({free // 1024**2} MB free, {FREE_BYTES_MIN // 1024**2} MB needed):"
             " make room or choose another --data-dir"
         )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from deploy.local.ports import LOOPBACK
 
@@ -42,6 +44,32 @@ async def _get(port: int, path: str) -> Answer:
         writer.close()
     head, _, body = data.partition(b"\r\n\r\n")
     return Answer(int(head.split(b" ", 2)[1]), body.decode(errors="replace"))
+
+
+async def connects(host: str, port: int, *, seconds: float = 5.0) -> str:
+    """Empty when a server takes connections at ``host:port``, else why not."""
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"no answer within {seconds:g} s"
+    except OSError as e:
+        return os.strerror(e.errno) if e.errno and e.errno > 0 else str(e)
+    writer.close()
+    return ""
+
+
+async def bus_connects(url: str) -> str:
+    """The same for a NATS address; the driver itself tries for two minutes before it gives up."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 4222
+    except ValueError as e:
+        return str(e)
+    if not host:
+        return "it has no host, nats://host:4222 is one"
+    why = await connects(host, port)
+    return f"{host}:{port}: {why}" if why else ""
 
 
 def problems(answer: Answer) -> str:

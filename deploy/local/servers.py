@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from deploy.local import probe
 from deploy.local.children import Child, Program
-from deploy.local.errors import PortTaken
+from deploy.local.errors import PortTaken, StartRefused
 from deploy.local.keys import Keys
 from deploy.local.nats import EmbeddedNats
 from deploy.local.postgres import EmbeddedPostgres
@@ -56,6 +57,9 @@ async def start_bus(
 ) -> Bus:
     """Start the embedded nats-server, or take the one of ``NATS_URL`` for everybody."""
     if settings.nats_url:
+        why = await probe.bus_connects(settings.nats_url)
+        if why:
+            raise StartRefused(f"the NATS of NATS_URL can't be used: {why}")
         return Bus(dict.fromkeys(users, settings.nats_url), None)
 
     def embedded() -> EmbeddedNats:

@@ -214,6 +214,13 @@ def test_a_given_database_that_does_not_answer_is_named_without_its_password(tmp
         assert "hush" not in stack.text()
 
 
+def test_a_given_nats_that_does_not_answer_is_named_at_once(tmp_path: Path) -> None:
+    with run_stack(tmp_path, NATS_URL="nats://me:hush@127.0.0.1:1") as stack:
+        assert stack.wait_end() == EXIT_REFUSED
+        last = stack.text().splitlines()[-1]
+        assert last == "tradewind: the NATS of NATS_URL can't be used: 127.0.0.1:1: Connection refused"
+
+
 def test_lost_secrets_are_said_instead_of_a_new_password_for_an_old_database(tmp_path: Path) -> None:
     with run_stack(tmp_path) as stack:
         stack.wait_ready()
