@@ -239,9 +239,8 @@ class Supervisor:
 
     def _say_ready(self, stack_keys: keys.Keys, seconds: float) -> None:
         self._console.done()
-        shown = None
-        if "auth" in self._settings.services and not self._settings.admin_password:
-            shown = stack_keys.admin_pending
+        complete = {"auth", "gateway"} <= set(self._settings.services)
+        shown = stack_keys.admin_pending if complete and not self._settings.admin_password else None
         self._console.line(f"all services are ready after {seconds:.1f} s\n")
         self._console.line(welcome(self._settings, scripts=_scripts(), admin_password=shown))
         if shown is not None:

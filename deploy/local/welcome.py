@@ -33,6 +33,9 @@ _END = "Other commands: {tradewind} status, {tradewind} doctor. Ctrl-C stops eve
 
 def welcome(settings: Settings, *, scripts: str, admin_password: str | None) -> str:
     """The text; ``scripts`` is the folder of the environment's programs as a person would type it."""
+    end = _END.format(tradewind=f"{scripts}/tradewind")
+    if "gateway" not in settings.services:
+        return f"Running without a gateway: {', '.join(settings.services)}.\n\n" + end
     text = _TRY.format(
         origin=settings.origin,
         stream=settings.origin.replace("http", "ws", 1),
@@ -40,5 +43,8 @@ def welcome(settings: Settings, *, scripts: str, admin_password: str | None) -> 
         python=f"{scripts}/python",
     )
     if admin_password:
-        text += f"Staff login 1 (admin), shown this once and kept nowhere:\n\n  password {admin_password}\n\n"
-    return text + _END.format(tradewind=f"{scripts}/tradewind")
+        text += (
+            "Staff login 1 (admin) of a database that had none yet, shown this once and kept nowhere:\n\n"
+            f"  password {admin_password}\n\n"
+        )
+    return text + end
