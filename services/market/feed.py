@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias
 
 from libs.common.candles import Candle, Timeframe
+from libs.common.messages.market import Instrument
 
 # symbol, bid, ask, exchange time in Unix ms, size: a plain tuple, as twenty thousand are made a second
 Tick: TypeAlias = tuple[str, float, float, int, float]
@@ -29,6 +30,14 @@ class Sink(Protocol):
 
     async def candles(self, symbol: str, frame: Timeframe, candles: Sequence[Candle]) -> None:
         """Upsert bars the source made itself."""
+        ...
+
+    async def instrument(self, names: Sequence[str], digits: int) -> Instrument:
+        """The instrument one of the names means; the last name is made known when none does."""
+        ...
+
+    async def restart(self, symbols: Sequence[str]) -> None:
+        """Let these symbols' time begin anew: what follows is older than what was."""
         ...
 
     async def room(self) -> None:

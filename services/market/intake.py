@@ -10,6 +10,7 @@ import structlog
 
 from libs.common.candles import Candle, Timeframe
 from libs.common.clock import Clock
+from libs.common.messages.market import Instrument
 from services.market import metrics
 from services.market.desk import Desk
 from services.market.feed import Feed, Tick
@@ -45,6 +46,14 @@ class Intake:
                 for candle in candles
             }
         )
+
+    async def instrument(self, names: Sequence[str], digits: int) -> Instrument:
+        return await self._service.known_or_new(names, digits)
+
+    async def restart(self, symbols: Sequence[str]) -> None:
+        await self._writer.flush()
+        for symbol in symbols:
+            self._desk.book.lines[symbol].restart()
 
     async def room(self) -> None:
         await self._writer.room()

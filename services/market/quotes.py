@@ -77,6 +77,11 @@ class Line:
         self.seq_end = seq_end
         self.low_at = max(seq_end - SEQ_LOW, self.seq)
 
+    def restart(self) -> None:
+        """Let time begin anew; seq goes on."""
+        self.ctm_ms = 0
+        self.builder = CandleBuilder()
+
     def prices(self, profile: Profile) -> tuple[float, float]:
         """The last bid and ask of a profile, 0 when there was no quote."""
         if not self.quoted:

@@ -91,6 +91,14 @@ class MarketService:
             self.refresh_outlets()
         return instrument
 
+    async def known_or_new(self, names: Sequence[str], digits: int) -> m.Instrument:
+        """The instrument one of the names means; the last one is made known when none does."""
+        for name in names:
+            symbol = self._catalogue.symbol(name)
+            if symbol is not None:
+                return self._catalogue.find(symbol).instrument
+        return await self.put_symbol(m.SymbolPut(symbol=names[-1], fields={"digits": digits}))
+
     def symbols(self) -> m.Instruments:
         """Every instrument."""
         return m.Instruments([known.instrument for known in self._catalogue.known()])

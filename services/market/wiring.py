@@ -13,6 +13,7 @@ from libs.common.errors import ConfigInvalid
 from libs.common.service import App, Base
 from services.market import boot
 from services.market.adapters.manual import ManualFeed
+from services.market.adapters.replay import ReplayFeed, replay_spec
 from services.market.adapters.synthetic import SyntheticFeed
 from services.market.catalogue import Catalogue
 from services.market.config import Config
@@ -72,7 +73,7 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
             source_id=source_id,
             feed=spec.source,
         )
-        feed = open_feed(spec, config, base, world, past)
+        feed = await open_feed(spec, base, store, world, past)
         intake = Intake(desk, writer, service, source_id=source_id)
         runner = FeedRunner(feed, intake, desk, base.clock)
         await writer.start()
@@ -85,13 +86,19 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
         )
 
 
-def open_feed(
-    spec: FeedSpec, config: Config, base: Base, world: SyntheticMarket, past: SyntheticPast
+async def open_feed(
+    spec: FeedSpec, base: Base, store: Store, world: SyntheticMarket, past: SyntheticPast
 ) -> Feed:
     """The feed a setting names; ConfigInvalid when it can't be had."""
     match spec.kind:
         case "synthetic":
             return SyntheticFeed(world, past, base.clock)
+        case "replay":
+            async with base.database.connection() as connection:
+                cursor = await store.cursor(connection, spec.source)
+            replay = ReplayFeed(replay_spec(spec.argument), base.clock, cursor)
+            await replay.open()
+            return replay
         case "manual":
             return ManualFeed()
         case _:

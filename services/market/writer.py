@@ -63,6 +63,7 @@ class Writer:
         self._kept: dict[Place, Stored] = {}  # stored by the last flush
         self._stored_s = clock.monotonic_s()
         self._task: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
         self.generation = 0  # of what ``overlay`` no longer holds
 
@@ -77,6 +78,8 @@ class Writer:
         self._stop.set()
         if self._task is not None:
             await self._task
+        if self._flushing is not None:
+            await asyncio.gather(self._flushing, return_exceptions=True)
         await self.flush()
         lines = self._desk.book.lines.values()
         async with self._database.transaction() as tx:
@@ -112,9 +115,16 @@ class Writer:
         return len(self._waiting.rows) + sum(len(line.builder.closed()) for line in lines)
 
     async def room(self) -> None:
-        """Wait until not too many candles wait."""
-        if self.backlog() > ROOM_ROWS:
-            await self.flush()
+        """Have a flush begun when many candles wait; wait for it when too many do."""
+        backlog = self.backlog()
+        if backlog < ROOM_ROWS // 4:
+            return
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self.flush(), name="candle flush")
+        if backlog > ROOM_ROWS:
+            await self._flushing
+        elif self._flushing.done():
+            self._flushing.result()
 
     async def flush(
         self,
