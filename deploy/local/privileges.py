@@ -1,12 +1,12 @@
-"""How PostgreSQL, which refuses to run as root, runs when we are root.
+"""How PostgreSQL, which refuses to run as root or as a user without a name, runs when we are one of these.
 
 Three ways, tried in this order; ``find_way`` says which one this machine allows.
 
-1. Not root: nothing to do.
-2. A user namespace in which root is called nobody (``unshare --user``). Files stay where they are and
-   stay root's, also below a folder of mode 700.
-3. Really become nobody. Then binaries and database must stand where nobody can read them, so both move
-   to a public place: a trimmed copy of the binaries, and the data folder.
+1. An ordinary user: nothing to do.
+2. A user namespace in which we are called nobody (``unshare --user``). Files stay where they are and
+   stay ours, also below a folder of mode 700.
+3. Root only: really become nobody. Then binaries and database must stand where nobody can read them, so both
+   move to a public place: a trimmed copy of the binaries, and the data folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from deploy.local.errors import StartRefused
 from deploy.local.processes import Owner
 
 PUBLIC_PLACE = Path("/var/lib/tradewind")
-_UNSHARE = ("unshare", "--user", "--map-user=65534", "--map-group=65534", "--")
 _PROGRAMS = ("postgres", "initdb", "pg_ctl", "pg_isready", "pg_controldata", "psql", "pg_dump")
 
 
@@ -64,11 +63,16 @@ def find_way(data: Path, *, stack_id: str, public_place: Path = PUBLIC_PLACE) ->
     ``stack_id`` names this stack's folder in the public place. Raises StartRefused when none is allowed.
     """
     programs = wheel_programs()
-    if os.geteuid() != 0:
-        return Way(programs, data)
-    if not (public_place / stack_id).exists() and _namespace_allowed():
-        return Way(programs, data, prefix=_UNSHARE)
     owner = _nobody()
+    if os.geteuid() != 0 and _has_name(os.geteuid()):
+        return Way(programs, data)
+    if not (public_place / stack_id).exists() and _namespace_allowed(owner):
+        return Way(programs, data, prefix=_namespace(owner))
+    if os.geteuid() != 0:
+        raise StartRefused(
+            f"PostgreSQL needs a user with a name, {os.geteuid()} has no entry in /etc/passwd and "
+            "'unshare --user' is refused here: add the user, or set DATABASE_URL"
+        )
     try:
         public = _public_folder(public_place, stack_id, owner)
         return Way(_copy_programs(programs, public_place), public / "postgres", owner=owner)
@@ -80,21 +84,33 @@ def find_way(data: Path, *, stack_id: str, public_place: Path = PUBLIC_PLACE) ->
         ) from e
 
 
+def _namespace(owner: Owner) -> tuple[str, ...]:
+    return ("unshare", "--user", f"--map-user={owner.uid}", f"--map-group={owner.gid}", "--")
+
+
 @cache
-def _namespace_allowed() -> bool:
+def _namespace_allowed(owner: Owner) -> bool:
     try:
-        probe = subprocess.run([*_UNSHARE, "true"], capture_output=True, timeout=10, check=False)
+        probe = subprocess.run([*_namespace(owner), "true"], capture_output=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return probe.returncode == 0
 
 
-def _nobody() -> Owner:
+def _has_name(uid: int) -> bool:
     try:
-        entry = pwd.getpwnam("nobody")
-        return Owner(entry.pw_uid, entry.pw_gid)
+        return bool(pwd.getpwuid(uid).pw_name)
     except KeyError:
-        return Owner(65534, 65534)
+        return False
+
+
+def _nobody() -> Owner:
+    """The unprivileged user with a name; where there is no nobody, any that is not root."""
+    ordinary = [entry for entry in pwd.getpwall() if entry.pw_uid != 0]
+    named = [entry for entry in ordinary if entry.pw_name == "nobody"]
+    for entry in [*named, *ordinary]:
+        return Owner(entry.pw_uid, entry.pw_gid)
+    return Owner(65534, 65534)
 
 
 def _public_folder(place: Path, stack_id: str, owner: Owner) -> Path:

@@ -109,7 +109,7 @@ def test_nobody_gets_in_without_the_password(private: Path) -> None:
 def test_root_without_user_namespaces_gets_a_readable_copy(
     private: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(privileges, "_namespace_allowed", lambda: False)
+    monkeypatch.setattr(privileges, "_namespace_allowed", lambda owner: False)
     public = Path("/var/tmp") / f"tradewind-test-{secrets.token_hex(6)}"
     try:
         way = find_way(private / "postgres", stack_id="stack", public_place=public)
@@ -122,7 +122,7 @@ def test_root_without_user_namespaces_gets_a_readable_copy(
             assert (public / "stack" / "postgres").stat().st_uid == NOBODY
             postgres.stop()
         # A machine that allows namespaces later goes on with the database where it is.
-        monkeypatch.setattr(privileges, "_namespace_allowed", lambda: True)
+        monkeypatch.setattr(privileges, "_namespace_allowed", lambda owner: True)
         assert find_way(private / "postgres", stack_id="stack", public_place=public) == way
     finally:
         shutil.rmtree(public, ignore_errors=True)
@@ -130,20 +130,21 @@ def test_root_without_user_namespaces_gets_a_readable_copy(
 
 @AS_ROOT
 def test_root_with_no_way_left_reads_one_sentence(private: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(privileges, "_namespace_allowed", lambda: False)
+    monkeypatch.setattr(privileges, "_namespace_allowed", lambda owner: False)
     (private / "file").touch()
     with pytest.raises(StartRefused, match="run as an ordinary user, or set DATABASE_URL"):
         find_way(private / "postgres", stack_id="x", public_place=private / "file" / "below")
 
 
 @AS_ROOT
-def test_an_ordinary_user_needs_nothing_special(tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize("uid", [NOBODY, 12_345])
+def test_an_ordinary_user_needs_nothing_special_not_even_a_name(uid: int) -> None:
     folder = Path("/var/tmp") / f"tradewind-test-{secrets.token_hex(6)}"
     programs = privileges._copy_programs(privileges.wheel_programs(), folder)
     home = folder / "home"
     home.mkdir(mode=0o700)
-    os.chown(home, NOBODY, NOBODY)
-    # Our own code, as nobody, over binaries it can read: the checkout itself may be root's alone.
+    os.chown(home, uid, uid)
+    # Our own code, as that user, over binaries it can read: the checkout itself may be root's alone.
     source = folder / "source"
     shutil.copytree(ROOT / "deploy", source / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
     script = (
@@ -161,8 +162,8 @@ def test_an_ordinary_user_needs_nothing_special(tmp_path_factory: pytest.TempPat
             ["/usr/bin/env", "python3", "-c", script],
             cwd=source,
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": str(source)},
-            user=NOBODY,
-            group=NOBODY,
+            user=uid,
+            group=uid,
             extra_groups=[],
             capture_output=True,
             text=True,
