@@ -1,0 +1,18 @@
+"""The gateway's part of the settings."""
+
+from __future__ import annotations
+
+from libs.common.config import ProcessConfig
+
+
+class Config(ProcessConfig, frozen=True, kw_only=True):
+    """Read once at start."""
+
+    http_host: str
+    http_port: int
+    data_dir: str
+    services: str = ""
+    gateway_processes: int = 1
+    public_url: str = ""
+    trusted_proxies: str = ""
+    tls_dir: str = ""

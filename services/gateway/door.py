@@ -1,0 +1,330 @@
+"""The way of a request: row, caller, limits, body, account, audit, command, answer.
+
+Every outcome is an answer in the dialect of the surface that was called. A client that goes away does
+not cancel what it asked for: aiohttp leaves the handler running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from libs.common import telemetry
+from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, Bus, encode
+from libs.common.clock import Clock
+from libs.common.errors import AppError, InternalError, InvalidData, NotAuthenticated, PermissionDenied
+from libs.common.ids import Ids
+from libs.common.principal import Principal
+from services.gateway import metrics
+from services.gateway.addresses import Addresses, limit_key
+from services.gateway.audit import Audit
+from services.gateway.callers import Callers
+from services.gateway.endpoints.row import Caller, Endpoint, Limit
+from services.gateway.errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    BodyUnreadable,
+    MethodNotAllowed,
+    PathUnknown,
+    TooFrequent,
+)
+from services.gateway.limits.shared import SharedWindows
+from services.gateway.limits.windows import Rule
+from services.gateway.requests import RequestReader, is_json
+from services.gateway.router import Match, Router, WrongMethod
+from services.gateway.surfaces.base import Reply, Surface
+from services.gateway.surfaces.dialects import SURFACES, dialect_of
+
+log = structlog.get_logger()
+
+Local = Callable[[Any, Caller], Awaitable[Reply]]
+StreamHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
+BODY_S_PER_BYTE = 1 / 65_536
+COOKIE_MAX_AGE_S = 86_400
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_EVERY_ANSWER = {"Server": "tradewind", "X-Content-Type-Options": "nosniff"}
+_CLOSING = frozenset((408, 413))
+_HTTP_ERRORS = {400: InvalidData, 404: PathUnknown, 405: MethodNotAllowed, 413: BodyTooLarge}
+
+
+class _Token(msgspec.Struct):
+    """The part of a sign-in object that goes into the cookie."""
+
+    token: str = msgspec.field(name="__token", default="")
+
+
+_token_in = msgspec.json.Decoder(_Token)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What the door needs of the rest of the gateway."""
+
+    bus: Bus
+    clock: Clock
+    ids: Ids
+    router: Router
+    readers: Mapping[str, RequestReader]
+    callers: Callers
+    addresses: Addresses
+    windows: SharedWindows
+    audit: Audit
+    locals: Mapping[str, Local]
+    stream: StreamHandler
+    refresh_market: Callable[[], Awaitable[None]]
+    tls: bool = False
+    public_https: bool = False
+
+
+@dataclass(slots=True)
+class _Call:
+    """One request on its way."""
+
+    request: web.BaseRequest
+    path: str
+    request_id: str
+    surface: Surface
+    route: str = metrics.UNMATCHED
+    address: str = ""
+    cookies: list[str] = field(default_factory=list)
+
+
+class Door:
+    """The handler of every request of this process."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        begun_s = self._ports.clock.monotonic_s()
+        telemetry.adopt_traceparent(request.headers.get("traceparent"))
+        path = request.rel_url.raw_path
+        call = _Call(request, path, self._request_id(request), dialect_of(path))
+        try:
+            response = await self._serve(call)
+        except AppError as e:
+            response = self._refusal(call, e)
+        except web.HTTPException as e:  # a broken WebSocket handshake
+            response = self._refusal(call, _HTTP_ERRORS.get(e.status, InvalidData)(e.text or e.reason))
+        except ConnectionError:
+            raise  # the client went away; nobody is there to be answered
+        except Exception:
+            log.exception("request failed", route=call.route, request_id=call.request_id)
+            response = self._refusal(call, InternalError())
+        if not isinstance(response, web.WebSocketResponse):
+            seconds = self._ports.clock.monotonic_s() - begun_s
+            metrics.observe(call.route, response.status, seconds)
+            log.debug(
+                "request",
+                method=request.method,
+                path=path,
+                status=response.status,
+                ms=round(seconds * 1000, 3),
+                address=call.address,
+                request_id=call.request_id,
+            )
+        return response
+
+    # ── the way ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _serve(self, call: _Call) -> web.StreamResponse:
+        request, ports = call.request, self._ports
+        row, parameters = self._match(request.method, call.path)
+        surface = call.surface = SURFACES[row.surface]
+        call.route = row.name
+        call.address = ports.addresses.client(request.remote or "", request.headers.get("X-Forwarded-For"))
+        await self._count(call, row, "address", limit_key(call.address))
+        if row.local in ("stream", "root") and _wants_upgrade(request):
+            return await ports.stream(request)
+        cookie = (
+            request.cookies.get(surface.cookie, "") if surface.cookie and "Cookie" in request.headers else ""
+        )
+        principal, token = await ports.callers.identify(row, surface, request.headers, cookie, call.address)
+        await self._count(call, row, "principal", _principal_key(principal), principal)
+        body = await self._body(request, row)
+        asked = ports.readers[row.name].read(body, request.rel_url.raw_query_string, parameters)
+        await self._count_asked(call, row, asked, principal)
+        caller = await ports.callers.resolve(row, principal, token, asked)
+        if row.local:
+            reply = await ports.locals[row.local](asked, caller)
+        else:
+            reply = await self._command(call, row, asked, caller)
+        return self._response(call, reply)
+
+    def _match(self, method: str, path: str) -> Match:
+        found = self._ports.router.find(method, path)
+        if found is None:
+            raise PathUnknown
+        if isinstance(found, WrongMethod):
+            raise MethodNotAllowed(allow=", ".join(found.allowed))
+        return found
+
+    async def _command(self, call: _Call, row: Endpoint, asked: Any, caller: Caller) -> Reply:
+        if row.command is None or row.message is None:
+            raise InternalError
+        payload = encode(row.message(asked, caller))
+        if row.audited:
+            answer = await self._audited(call, row, asked, caller, payload)
+        else:
+            answer = await self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+        if row.starts_session:
+            call.cookies.append(self._session_cookie(call, answer))
+        return call.surface.success(answer)
+
+    async def _audited(self, call: _Call, row: Endpoint, asked: Any, caller: Caller, payload: bytes) -> bytes:
+        ports = self._ports
+        intent = await ports.audit.intend(row, call.path, asked, caller)
+        status, code = 500, InternalError.code
+        try:
+            if row.command is None:
+                raise InternalError
+            answer = await ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+            if row.changes_market:
+                await ports.refresh_market()
+            status, code = 200, "OK"
+        except AppError as e:
+            status, code = call.surface.render(e)[0], e.code
+            raise
+        finally:
+            await ports.audit.conclude(row, call.path, caller, intent, status, code)
+        return answer
+
+    def _headers(self, call: _Call) -> dict[str, str]:
+        return {HEADER_TRACE: telemetry.current_traceparent(), HEADER_CORRELATION: call.request_id}
+
+    # ── reading ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _body(self, request: web.BaseRequest, row: Endpoint) -> bytes:
+        if not request.body_exists:
+            return b""
+        headers = request.headers
+        length = request.content_length or 0
+        if length > row.body_bytes_max:
+            raise BodyTooLarge(f"a body of this path is at most {row.body_bytes_max} bytes")
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise BodyUnreadable("a compressed body is not read here")
+        if headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        body = await self._read(request, row.body_bytes_max, BODY_S + length * BODY_S_PER_BYTE)
+        if body and not is_json(headers.get("Content-Type")):
+            raise BodyUnreadable("a body must be labelled Content-Type: application/json")
+        return body
+
+    async def _read(self, request: web.BaseRequest, bytes_max: int, seconds: float) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(seconds):
+                while part := await request.content.readany():
+                    size += len(part)
+                    if size > bytes_max:
+                        raise BodyTooLarge(f"a body of this path is at most {bytes_max} bytes")
+                    parts.append(part)
+        except TimeoutError as e:
+            raise BodyTooSlow from e
+        except web.RequestPayloadError as e:
+            raise BodyUnreadable("the body ended early or its chunks are broken") from e
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _request_id(self, request: web.BaseRequest) -> str:
+        given = request.headers.get("X-Request-Id")
+        return given if given and _REQUEST_ID.match(given) else self._ports.ids.event_id()
+
+    # ── limits ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _count(
+        self, call: _Call, row: Endpoint, per: str, key: str, principal: Principal | None = None
+    ) -> None:
+        for limit in row.limits:
+            if limit.per == per and not limit.when:
+                await self._hit(call, limit, key, principal)
+
+    async def _count_asked(self, call: _Call, row: Endpoint, asked: Any, principal: Principal) -> None:
+        for limit in row.limits:
+            if limit.when and getattr(asked, limit.when) is not None:
+                key = limit_key(call.address) if limit.per == "address" else _principal_key(principal)
+                await self._hit(call, limit, key, principal)
+
+    async def _hit(self, call: _Call, limit: Limit, key: str, principal: Principal | None) -> None:
+        if principal is not None and principal.is_staff:
+            return
+        rule = Rule(limit.count, limit.window_s * 1000, limit.aligned)
+        verdict = self._ports.windows.hit(f"{limit.name}|{key}", rule)
+        if verdict.taken or await self._is_staff(call):
+            return
+        left_ms = verdict.resets_ms - self._ports.clock.now_ms()
+        raise TooFrequent(retry_after_s=max(-(-left_ms // 1000), 1), limit=limit.count)
+
+    async def _is_staff(self, call: _Call) -> bool:
+        """Staff is exempt where nobody has to say who they are, too; asked only at the limit."""
+        token = call.surface.token_in(call.request.headers.get("Authorization", ""))
+        if not token:
+            return False
+        try:
+            return (await self._ports.callers.verify(token)).is_staff
+        except AppError:
+            return False
+
+    # ── answering ─────────────────────────────────────────────────────────────────────────────────
+
+    def _refusal(self, call: _Call, error: AppError) -> web.Response:
+        metrics.refused(_reason(error))
+        response = self._response(call, call.surface.error(error))
+        if response.status in _CLOSING:
+            response.force_close()
+        return response
+
+    def _response(self, call: _Call, reply: Reply) -> web.Response:
+        headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **reply.headers}
+        headers["Content-Type"] = reply.content_type
+        response = web.Response(status=reply.status, body=reply.body, headers=headers)
+        for cookie in call.cookies:
+            response.headers.add("Set-Cookie", cookie)
+        return response
+
+    def _session_cookie(self, call: _Call, answer: bytes) -> str:
+        token = _token_in.decode(answer).token
+        request = call.request
+        secure = self._ports.public_https or self._ports.addresses.secure(
+            request.remote or "", request.headers.get("X-Forwarded-Proto"), tls=self._ports.tls
+        )
+        flags = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
+        return f"{call.surface.cookie}={token}; Max-Age={COOKIE_MAX_AGE_S}{flags}"
+
+
+def _wants_upgrade(request: web.BaseRequest) -> bool:
+    return "websocket" in request.headers.get("Upgrade", "").lower()
+
+
+def _principal_key(principal: Principal) -> str:
+    number = principal.login if principal.kind != "customer" else principal.person_id
+    return f"{principal.kind}:{number}"
+
+
+def _reason(error: AppError) -> str:
+    match error:
+        case PathUnknown():
+            return "path"
+        case MethodNotAllowed():
+            return "method"
+        case TooFrequent():
+            return "limit"
+        case NotAuthenticated():
+            return "token"
+        case PermissionDenied():
+            return "permission"
+        case BodyTooLarge() | BodyTooSlow() | InvalidData():
+            return "body"
+        case _:
+            return ""

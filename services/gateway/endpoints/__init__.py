@@ -1,0 +1,60 @@
+"""The endpoint table: every operation of every surface, and the check that the rows fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from libs.common.errors import InvariantBroken
+from services.gateway.endpoints import admin, broker, house
+from services.gateway.endpoints.row import Endpoint
+from services.gateway.surfaces.dialects import SURFACES
+from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
+
+ENDPOINTS: tuple[Endpoint, ...] = (*broker.ROWS, *admin.ROWS, *house.ROWS)
+
+
+def check(rows: Sequence[Endpoint]) -> None:
+    """Refuse a table with a row that contradicts itself or another one."""
+    faults = [f"{row.name}: {fault}" for row in rows for fault in _faults(row)]
+    seen: dict[tuple[str, str], str] = {}
+    for row in rows:
+        key = row.method, "/".join("{}" if p.startswith("{") else p for p in row.path.split("/"))
+        if key in seen:
+            faults.append(f"{row.name}: answers the same calls as {seen[key]}")
+        seen[key] = row.name
+    if faults:
+        raise InvariantBroken("; ".join(faults))
+
+
+def _faults(row: Endpoint) -> list[str]:
+    names = {field.encode_name: field.name for field in msgspec.structs.fields(row.request)}
+    rules = [
+        (row.surface in SURFACES, "no such surface"),
+        (
+            row.path.startswith("/") and (row.path == "/" or not row.path.endswith("/")),
+            "path is not canonical",
+        ),
+        ((row.command is None) != (not row.local), "needs either a command or a local handler"),
+        ((row.command is None) == (row.message is None), "a command needs its message"),
+        (row.command is None or "gateway" in row.command.callers, "gateway may not call the command"),
+        (row.method != "GET" or row.command is None or not row.command.effect, "a GET with an effect"),
+        ((row.method == "GET") == (row.repeat == "safe"), "GET and safe go together"),
+        (all(p.rstrip("*") in names for p in row.parameters), "a path parameter is no request field"),
+        (not row.rest or row.rest in names, "the rest is no request field"),
+        (bool(row.rest) == (row.body is not None), "a rest needs its documented body"),
+        (not row.access.account or "login" in names, "an account call needs a login field"),
+        (all(code in STATUS or code in ENDPOINT_STATUS for code in row.errors), "an error without a status"),
+        (row.surface != "admin" or not row.access.public, "an admin call may not be public"),
+        (
+            row.surface != "admin" or row.audited == (row.method != "GET"),
+            "admin writes are audited, reads not",
+        ),
+        (all(not limit.when or limit.when in names for limit in row.limits), "a limit counts no field"),
+        (
+            all(limit.per == "address" or not row.access.public for limit in row.limits),
+            "a public call has no principal to count",
+        ),
+    ]
+    return [fault for holds, fault in rules if not holds]

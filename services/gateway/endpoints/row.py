@@ -1,0 +1,126 @@
+"""What a row of the endpoint table says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from libs.common.principal import STAFF, Principal, SessionType
+from libs.common.subjects import Command
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+Repeat = Literal["safe", "idempotent", "key"]
+KIB = 1024
+
+
+class NoRequest(msgspec.Struct, frozen=True):
+    """A request without fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call. ``sessions`` empty: anybody, no token is looked at.
+
+    ``account`` says that the call is about one trading account: a session of that account may leave
+    ``login`` out and name no other, a customer names a linked one, staff names any.
+    """
+
+    sessions: frozenset[SessionType] = frozenset()
+    account: bool = False
+    scope: str = ""  # what an API key needs; keys are not taken where it is empty
+
+    @property
+    def public(self) -> bool:
+        return not self.sessions
+
+
+PUBLIC = Access()
+ANY_SESSION = Access(frozenset(SessionType))
+USER = frozenset({SessionType.USER})
+OWNER = USER | {SessionType.CUSTOMER}
+ACCOUNT_OF_OWNER = Access(OWNER, account=True)
+ACCOUNT_OF_ANY = Access(OWNER | STAFF, account=True)
+
+
+def staff(*kinds: SessionType) -> Access:
+    """Only these kinds of staff."""
+    return Access(frozenset(kinds))
+
+
+ADMIN_ONLY = staff(SessionType.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``count`` calls in ``window_s`` seconds per address or principal, shared by rows of a name.
+
+    ``aligned`` windows begin on the full window (the minute), others with the caller's first call.
+    """
+
+    name: str
+    count: int
+    window_s: int = 60
+    per: Literal["address", "principal"] = "address"
+    aligned: bool = False
+    when: str = ""  # counts only when this request field is given
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, resolved: ``login`` and ``group`` of the trading account the call is about, 0 and ``""``
+    when it is about none. ``token`` is the verified access token."""
+
+    principal: Principal
+    login: int = 0
+    group: str = ""
+    token: str = ""
+
+
+MakeMessage = Callable[[Any, Caller], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """One operation.
+
+    Exactly one of ``command`` (with ``message``) and ``local`` serves it: a command goes to its owner
+    and the owner's bytes are the answer; ``local`` names a handler of the gateway itself.
+    """
+
+    method: Method
+    path: str
+    surface: str
+    summary: str
+    access: Access
+    repeat: Repeat
+    response: Any
+    description: str = ""
+    request: type[msgspec.Struct] = NoRequest
+    command: Command[Any, Any] | None = None
+    message: MakeMessage | None = None
+    local: str = ""
+    rest: str = ""  # the request field that takes the body's whole object
+    body: Any = None  # documents the body where it is not the request struct
+    body_bytes_max: int = 64 * KIB
+    limits: tuple[Limit, ...] = ()
+    audited: bool = False
+    detail: Callable[[Any], Mapping[str, Any]] | None = None  # what the audit row keeps of the request
+    starts_session: bool = False  # the answer's token goes into the cookie, too
+    changes_market: bool = False  # what sockets may see is looked up again before the answer
+    errors: tuple[str, ...] = ()  # codes beyond those every row has
+    content_type: str = "application/json"
+    hidden: bool = False  # works, but is not in the documents
+    tags: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """How it is called in messages and metrics."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names in braces, in order."""
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))

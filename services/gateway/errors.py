@@ -1,0 +1,65 @@
+"""What the gateway itself refuses, by case. Codes are public and never reused."""
+
+from __future__ import annotations
+
+from libs.common.errors import AppError, InvalidData, PermissionDenied, Retry
+
+
+class PathUnknown(AppError):
+    """There is no such path."""
+
+    code = "RET_NOT_FOUND"
+    http_status = 404
+
+
+class MethodNotAllowed(AppError):
+    """The path does not take this method; the Allow header names those it takes."""
+
+    code = "RET_METHOD_NOT_ALLOWED"
+    http_status = 405
+
+
+class BodyTooLarge(AppError):
+    """The body is larger than this path takes."""
+
+    code = "INVALID_DATA"
+    http_status = 413
+
+
+class BodyTooSlow(AppError):
+    """The body did not arrive in time; nothing was done."""
+
+    code = "RET_TIMEOUT"
+    http_status = 408
+    retry = Retry.LATER
+
+
+class BodyUnreadable(InvalidData):
+    """The body is not the JSON object this path takes, or it is labelled as something else."""
+
+
+class InvalidLogin(AppError):
+    """A trading account must be named with login."""
+
+    code = "INVALID_LOGIN"
+    http_status = 400
+
+
+class ForeignOrigin(PermissionDenied):
+    """A page of another origin may not write with the session cookie."""
+
+
+class TooFrequent(AppError):
+    """Too many requests; Retry-After says when to come back."""
+
+    code = "RET_TOO_FREQUENT"
+    http_status = 429
+    retry = Retry.LATER
+
+
+class NotAudited(AppError):
+    """The audit row of this call could not be written; nothing was done."""
+
+    code = "RET_ERR_NOSERVICE"
+    http_status = 503
+    retry = Retry.LATER

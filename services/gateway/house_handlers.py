@@ -1,0 +1,80 @@
+"""What the gateway answers by itself: health, metrics, documents, public keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from prometheus_client import REGISTRY, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from libs.common.errors import InvalidData
+from services.gateway.door import Local
+from services.gateway.endpoints.house import DocsRequest, PageRequest, ReadyRequest
+from services.gateway.endpoints.row import Caller
+from services.gateway.errors import PathUnknown
+from services.gateway.health import Health
+from services.gateway.pages.answers import Documentation
+from services.gateway.surfaces.base import NO_STORE, Reply
+from services.gateway.tokens import Tokens
+
+_TEXT = "text/plain; charset=utf-8"
+_OK = Reply(200, b"ok", NO_STORE, _TEXT)
+
+
+def handlers_of(
+    health: Health, tokens: Tokens, documentation: Documentation, openapi: bytes
+) -> Mapping[str, Local]:
+    """Every local handler by the name its row gives."""
+
+    async def alive(asked: Any, caller: Caller) -> Reply:
+        return _OK
+
+    async def ready(asked: ReadyRequest, caller: Caller) -> Reply:
+        found = await health.readiness(traffic=asked.for_ == "traffic")
+        return Reply(200 if found.ready else 503, msgspec.json.encode(found), NO_STORE)
+
+    async def metrics(asked: Any, caller: Caller) -> Reply:
+        return Reply(200, generate_latest(REGISTRY), NO_STORE, CONTENT_TYPE_LATEST)
+
+    async def document(asked: Any, caller: Caller) -> Reply:
+        return Reply(200, openapi)
+
+    async def docs(asked: DocsRequest, caller: Caller) -> Reply:
+        return documentation.ask(asked.ask) if asked.ask is not None else documentation.first_page()
+
+    async def page(asked: PageRequest, caller: Caller) -> Reply:
+        if asked.ask is None:
+            return documentation.page(asked.page)
+        if not documentation.exists(asked.page):
+            raise PathUnknown("there is no such page; /docs lists them")
+        return documentation.ask(asked.ask)
+
+    async def llms(asked: Any, caller: Caller) -> Reply:
+        return documentation.llms()
+
+    async def jwks(asked: Any, caller: Caller) -> Reply:
+        if not tokens.jwks.keys:
+            await tokens.refresh()
+        return Reply(200, msgspec.json.encode(tokens.jwks), {"Cache-Control": "public, max-age=60"})
+
+    async def root(asked: Any, caller: Caller) -> Reply:
+        return Reply(307, b"", {"Location": "/docs"}, _TEXT)
+
+    async def stream(asked: Any, caller: Caller) -> Reply:
+        raise InvalidData("this is the WebSocket stream: connect with ws:// or wss://")
+
+    return {
+        "livez": alive,
+        "healthz": alive,
+        "readyz": ready,
+        "metrics": metrics,
+        "openapi": document,
+        "docs": docs,
+        "page": page,
+        "llms": llms,
+        "jwks": jwks,
+        "root": root,
+        "stream": stream,
+    }

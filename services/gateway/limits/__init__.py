@@ -1,0 +1,1 @@
+"""Limits that are exact across every gateway process of a machine."""

@@ -1,0 +1,54 @@
+"""The gateway's own metrics; the stream's stand in ``gauges.py``. No label names a user."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+from services.gateway.endpoints import ENDPOINTS
+
+_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+_requests = Histogram(
+    "tradewind_gateway_request_seconds", "Time to answer a request", ["route", "status"], buckets=_BUCKETS
+)
+_children: dict[tuple[str, int], Histogram] = {}
+
+REFUSED = Counter(
+    "tradewind_gateway_refused_total", "Requests refused before they reached their service", ["reason"]
+)
+UNLOCKED = Counter(
+    "tradewind_gateway_limits_unlocked_total", "Calls counted without the lock of the shared table"
+)
+AUDIT_LOST = Counter(
+    "tradewind_gateway_audit_outcomes_lost_total", "Admin writes whose outcome could not be audited"
+)
+TOKENS = Counter(
+    "tradewind_gateway_tokens_total", "Tokens looked at, by where the answer came from", ["source"]
+)
+
+UNMATCHED = "unmatched"
+REASONS = ("body", "limit", "method", "path", "permission", "protocol", "token")
+
+
+def observe(route: str, status: int, seconds: float) -> None:
+    """Count one answer."""
+    child = _children.get((route, status))
+    if child is None:
+        child = _children[route, status] = _requests.labels(route, str(status))
+    child.observe(seconds)
+
+
+def refused(reason: str) -> None:
+    """Count a request that was refused before it reached its service; an empty reason is its service's."""
+    if reason:
+        REFUSED.labels(reason).inc()
+
+
+def zero() -> None:
+    """Make every series exist from the start, so that a rate has a beginning."""
+    for row in ENDPOINTS:
+        _children[row.name, 200] = _requests.labels(row.name, "200")
+    for reason in REASONS:
+        REFUSED.labels(reason)
+    for source in ("cache", "verified", "refused"):
+        TOKENS.labels(source)

@@ -1,0 +1,144 @@
+"""From what a client sent to the request struct of a row.
+
+A field may stand in the path, the query or the JSON body; the path wins over the query, the query over
+the body. Values of the body keep their JSON types: a number in quotes is refused. Query and path values
+are texts and are read as the field's type. Unknown fields are ignored. Whatever can't be read is
+``InvalidData`` and names the field.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from libs.common.errors import InvalidData
+from services.gateway.endpoints.row import Endpoint
+from services.gateway.errors import BodyUnreadable
+
+QUERY_FIELDS_MAX = 100
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+_object = msgspec.json.Decoder(dict[str, Any])
+_MISSING = "Object missing required field "
+_NUL_ESCAPED = b"\\u0000"
+
+
+class RequestReader:
+    """Reads the requests of one row. Made once, used for every call."""
+
+    def __init__(self, row: Endpoint) -> None:
+        fields = msgspec.structs.fields(row.request)
+        self._struct = row.request
+        self._body = msgspec.json.Decoder(row.request)
+        self._types: dict[str, Any] = {field.encode_name: field.type for field in fields}
+        self._rest = row.rest
+        self._takes_nothing = not fields
+
+    def read(self, body: bytes, query: str, path: Mapping[str, str]) -> Any:
+        """The request struct."""
+        if body and _NUL_ESCAPED in body:
+            _refuse_nul(_read_object(body))
+        if not query and not path and not self._rest:
+            return self._read_body(body)
+        given = _read_object(body) if body else {}
+        if self._rest:
+            given = {self._rest: given}
+        given.update(self._texts(query))
+        for name, text in path.items():
+            given[name] = self._typed(name, text)
+        return self._convert(given)
+
+    def _read_body(self, body: bytes) -> Any:
+        if not body:
+            return self._convert({})
+        try:
+            return self._body.decode(body)
+        except _UNREADABLE as e:
+            raise _refusal(e) from e
+
+    def _convert(self, given: dict[str, Any]) -> Any:
+        try:
+            return msgspec.convert(given, self._struct)
+        except msgspec.ValidationError as e:
+            raise _refusal(e) from e
+
+    def _texts(self, query: str) -> dict[str, Any]:
+        """The known fields of the query, as their types; the last of a name wins."""
+        if not query or self._takes_nothing:
+            return {}
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=QUERY_FIELDS_MAX)
+        except ValueError as e:
+            raise InvalidData("the query can't be read") from e
+        texts = {name: text for name, text in pairs if name in self._types and name != self._rest}
+        return {name: self._typed(name, text) for name, text in texts.items()}
+
+    def _typed(self, name: str, text: str) -> Any:
+        if "\x00" in text:
+            raise InvalidData(f"{name}: a text may not hold a NUL character")
+        try:
+            if text[:1] in ("[", "{") and not _takes_text(self._types[name]):
+                value = msgspec.json.decode(text.encode(), type=self._types[name])
+            else:
+                value = msgspec.convert(text, self._types[name], strict=False)
+        except _UNREADABLE as e:
+            raise _refusal(e, name) from e
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidData(f"{name}: Expected a finite number")
+        return value
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    try:
+        return _object.decode(body)
+    except _UNREADABLE as e:
+        raise _refusal(e) from e
+
+
+def _refusal(error: Exception, name: str = "") -> InvalidData:
+    if isinstance(error, msgspec.ValidationError):
+        reason, _, place = str(error).partition(" - at `$")
+        field = name or place.strip("`").lstrip(".")
+        if reason.startswith(_MISSING):
+            missing = reason.removeprefix(_MISSING).strip("`")
+            field, reason = f"{field}.{missing}".lstrip("."), "this field is required"
+        return InvalidData(f"{field}: {reason}" if field else reason)
+    if isinstance(error, RecursionError):
+        return BodyUnreadable("the body is nested too deeply")
+    return BodyUnreadable("the body is not JSON")
+
+
+def _takes_text(kind: Any) -> bool:
+    return "str" in str(kind)
+
+
+def _refuse_nul(value: Any) -> None:
+    """PostgreSQL can't keep a NUL character, and nobody means one."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            if "\x00" in item:
+                raise InvalidData("a text may not hold a NUL character")
+        elif isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            waiting += item
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether a body labelled so may be read; no label at all is taken for JSON."""
+    if not content_type:
+        return True
+    kind, _, parameters = content_type.partition(";")
+    kind = kind.strip().lower()
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        return False
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in ("utf-8", "utf8"):
+            return False
+    return True

@@ -1,0 +1,43 @@
+"""The analysis surface: ``{"error","message"}`` with its own codes, a disclaimer on every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from libs.common.errors import AppError
+from services.gateway.surfaces.base import Surface
+
+
+class AnalysisSurface(Surface):
+    """What agents and developers speak under ``/v1``."""
+
+    name: ClassVar[str] = "analysis"
+    headers: ClassVar[Mapping[str, str]] = {
+        "X-Disclaimer": "Informational market data only; not investment advice."
+    }
+    codes: ClassVar[Mapping[int, str]] = {
+        400: "INVALID_PARAM",
+        401: "UNAUTHORIZED",
+        402: "PAYMENT_REQUIRED",
+        403: "FORBIDDEN",
+        404: "NOT_FOUND",
+        408: "INVALID_PARAM",
+        413: "INVALID_PARAM",
+        422: "INSUFFICIENT_DATA",
+        429: "RATE_LIMITED",
+        451: "GEO_BLOCKED",
+        500: "INTERNAL",
+        502: "UPSTREAM_ERROR",
+        503: "UPSTREAM_ERROR",
+        504: "UPSTREAM_ERROR",
+    }
+
+    def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
+        if error.http_status == 405:  # a wrong method is no route here
+            return 404, {"error": self.codes[404], "message": "There is no such route."}
+        return error.http_status, {"error": self.code_of(error), "message": str(error)}
+
+    def error_headers(self, error: AppError) -> Mapping[str, str]:
+        headers = super().error_headers(error)
+        return {k: v for k, v in headers.items() if k != "Allow"} if error.http_status == 405 else headers

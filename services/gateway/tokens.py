@@ -1,0 +1,128 @@
+"""Who a token belongs to: verified here with auth's public keys, remembered until it expires.
+
+Keys are fetched at start, again when a token names a key nobody knows (at most every ``REFETCH_S``, by one
+call at a time), and every ``KEYS_S`` so that a key that was taken away stops counting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import NamedTuple
+
+import structlog
+
+from libs.common.clock import Clock
+from libs.common.errors import AppError, NotAuthenticated, ServiceUnavailable
+from libs.common.messages.auth import JsonWebKeys
+from libs.common.principal import Principal
+from libs.common.tokens import TOKEN_CHARS_MAX, PublicKeys, kid_of, principal_of
+from services.gateway.metrics import TOKENS
+
+log = structlog.get_logger()
+
+REFETCH_S = 2.0
+KEYS_S = 300.0
+REMEMBERED_MAX = 50_000
+
+_from_cache = TOKENS.labels("cache")
+_verified = TOKENS.labels("verified")
+_refused = TOKENS.labels("refused")
+
+
+class _Known(NamedTuple):
+    principal: Principal
+    kid: str
+
+
+class Tokens:
+    """Verifies access tokens. One per process; owned by the event loop."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[JsonWebKeys]], clock: Clock) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: PublicKeys | None = None
+        self.jwks = JsonWebKeys(keys=[])
+        self._fetched_s = 0.0
+        self._tried_s: float | None = None
+        self._fetching: asyncio.Task[None] | None = None
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    async def principal(self, token: str) -> Principal:
+        """The caller behind a good access token; NotAuthenticated for every other."""
+        if len(token) > TOKEN_CHARS_MAX or not token.isascii():
+            raise NotAuthenticated
+        digest = blake2b(token.encode(), digest_size=16).digest()
+        known = self._known.get(digest)
+        if known is not None and self._still_good(known):
+            self._known.move_to_end(digest)
+            _from_cache.inc()
+            return known.principal
+        self._known.pop(digest, None)
+        try:
+            found = await self._verify(token)
+        except NotAuthenticated:
+            _refused.inc()
+            raise
+        _verified.inc()
+        self._known[digest] = found
+        if len(self._known) > REMEMBERED_MAX:
+            self._known.popitem(last=False)
+        return found.principal
+
+    async def refresh(self) -> None:
+        """Fetch the keys now; the error of auth when it does not answer."""
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._load(), name="public keys")
+        await asyncio.shield(self._fetching)
+
+    def _still_good(self, known: _Known) -> bool:
+        if self._clock.monotonic_s() - self._fetched_s > KEYS_S and self._may_fetch():
+            self._start_fetching()
+        expires_at = known.principal.expires_at
+        return self._clock.now_ms() < expires_at * 1000 and self._keys is not None and known.kid in self._keys
+
+    async def _verify(self, token: str) -> _Known:
+        kid = kid_of(token)
+        if kid is None:
+            raise NotAuthenticated
+        if self._keys is None or kid not in self._keys:
+            await self._look_again()
+        if self._keys is None:
+            raise ServiceUnavailable("auth does not answer, tokens can't be verified")
+        claims = self._keys.verify(token, now_s=self._clock.now_ms() // 1000)
+        return _Known(principal_of(claims), kid)
+
+    async def _look_again(self) -> None:
+        if self._fetching is None and not self._may_fetch():
+            return
+        try:
+            await self.refresh()
+        except AppError as e:
+            # Whether the token is good can't be known now: that is no reason to call it bad.
+            raise ServiceUnavailable("auth does not answer, tokens can't be verified") from e
+
+    def _may_fetch(self) -> bool:
+        return self._tried_s is None or self._clock.monotonic_s() - self._tried_s >= REFETCH_S
+
+    def _start_fetching(self) -> None:
+        if self._fetching is None:
+            self._fetching = asyncio.create_task(self._load(), name="public keys")
+            self._fetching.add_done_callback(_tell)
+
+    async def _load(self) -> None:
+        self._tried_s = self._clock.monotonic_s()
+        try:
+            jwks = await self._fetch()
+            self._keys = PublicKeys.from_jwks(jwks.keys)
+            self.jwks = jwks
+            self._fetched_s = self._clock.monotonic_s()
+        finally:
+            self._fetching = None
+
+
+def _tell(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.warning("public keys not refreshed", error=str(task.exception()))

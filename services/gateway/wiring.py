@@ -1,0 +1,143 @@
+"""The gateway's object graph, opened top to bottom and closed bottom to top."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import REGISTRY
+
+from libs.common.bus import Bus
+from libs.common.errors import AppError
+from libs.common.messages.auth import Account, AccountAsk, JsonWebKeys, KeysAsk
+from libs.common.messages.market import GroupView, GroupViewAsk
+from libs.common.principal import Principal
+from libs.common.service import VERSION, App, Bare
+from libs.common.subjects import ACCOUNT_OF, GROUP_VIEW, KEYS_PUBLIC
+from services.gateway import metrics, openapi
+from services.gateway.addresses import Addresses, parse_networks
+from services.gateway.audit import Audit
+from services.gateway.callers import Callers
+from services.gateway.config import Config
+from services.gateway.door import Door, Ports
+from services.gateway.endpoints import ENDPOINTS, check
+from services.gateway.feed import Feed
+from services.gateway.health import Health, services_of
+from services.gateway.house_handlers import handlers_of
+from services.gateway.limits.shared import SharedWindows
+from services.gateway.pages.answers import Documentation
+from services.gateway.requests import RequestReader
+from services.gateway.router import Router
+from services.gateway.server import HttpServer, bind, describe, raise_file_limit, tls_context
+from services.gateway.socket import Replay, StreamPorts, SymbolView
+from services.gateway.stream import Stream
+from services.gateway.tokens import Tokens
+from services.gateway.views import Views
+
+log = structlog.get_logger()
+
+LIMITS_FILE = "gateway-limits-1.bin"  # the number is that of its layout
+
+
+class House:
+    """What the gateway asks other services, as plain calls."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def keys(self) -> JsonWebKeys:
+        """The public signing keys."""
+        return await self._bus.request(KEYS_PUBLIC, KeysAsk())
+
+    async def account(self, login: int) -> Account:
+        """Whose account a login is."""
+        return await self._bus.request(ACCOUNT_OF, AccountAsk(login=login))
+
+    async def group_view(self, group: str) -> GroupView:
+        """What a group sees."""
+        return await self._bus.request(GROUP_VIEW, GroupViewAsk(group=group))
+
+
+@asynccontextmanager
+async def build(config: Config, base: Bare) -> AsyncIterator[App]:
+    """Everything of one gateway process, listening."""
+    check(ENDPOINTS)
+    metrics.zero()
+    addresses = Addresses(parse_networks(config.trusted_proxies))
+    tls = tls_context(config.tls_dir)
+    listener = bind(config.http_host, config.http_port, shared=config.gateway_processes > 1)
+    async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        house = House(base.bus)
+        tokens = Tokens(house.keys, base.clock)
+        stream, feed, views = _open_stream(house, tokens, config, base, stack)
+        windows = SharedWindows(
+            Path(config.data_dir) / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc
+        )
+        stack.callback(windows.close)
+
+        async def own_problems() -> list[str]:
+            return list(base.bus.problems())
+
+        document = openapi.document(ENDPOINTS, version=VERSION, server_url=config.public_url or "/")
+        health = Health(base.bus, services_of(config.services), own_problems, base.clock)
+        door = Door(
+            Ports(
+                bus=base.bus,
+                clock=base.clock,
+                ids=base.ids,
+                router=Router(ENDPOINTS),
+                readers={row.name: RequestReader(row) for row in ENDPOINTS},
+                callers=Callers(tokens.principal, house.account, config.public_url),
+                addresses=addresses,
+                windows=windows,
+                audit=Audit(base.bus),
+                locals=handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
+                stream=lambda request: stream.handle(cast(web.Request, request)),
+                refresh_market=views.refresh,
+                tls=tls is not None,
+                public_https=config.public_url.startswith("https://"),
+            )
+        )
+        await feed.start()
+        views.start()
+        stream.start()
+        server = HttpServer(door)
+        await server.start(listener, tls)
+        stack.push_async_callback(server.stop, stream.close)
+        log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
+        await _fetch_keys(tokens)
+        yield App()
+
+
+def _open_stream(
+    house: House, tokens: Tokens, config: Config, base: Bare, stack: AsyncExitStack
+) -> tuple[Stream, Feed, Views]:
+    async def view(principal: Principal, login: int | None) -> SymbolView:
+        own = login is None or login == principal.login
+        group = principal.group if own else (await house.account(login or 0)).group
+        return await views.of_group(group)
+
+    async def history(login: int, after: int | None) -> Replay:
+        return await feed.history(login, after)
+
+    stream = Stream(StreamPorts(authenticate=tokens.principal, view=view, history=history), clock=base.clock)
+    views = Views(house.group_view, stream.rebind)
+    feed = Feed(base.bus, stream.hub, config.process_index, views.changed)
+    REGISTRY.register(stream.gauges)
+    stack.callback(REGISTRY.unregister, stream.gauges)
+    stack.callback(views.stop)
+    stack.callback(feed.stop)
+    return stream, feed, views
+
+
+async def _fetch_keys(tokens: Tokens) -> None:
+    try:
+        await tokens.refresh()
+    except AppError as e:
+        log.info("public keys come later", error=str(e))
