@@ -1,8 +1,8 @@
 """Every tick of a symbol, in order, for services that must not miss one: alerts and trading.
 
-Lifecycle: ``start`` subscribes and asks market for the last quotes, ``go`` begins to pass ticks on,
-``stop`` ends it. One task calls the handler, with everything that is ready and never twice at a time, so that
-batches grow with the load. Core NATS may lose ticks; ``seq`` shows it. A symbol with a hole waits
+Lifecycle: ``start`` subscribes and asks market for the last quotes, ``stop`` ends it. ``notify`` is
+called when there may be something to take; ``take`` gives everything that is ready, so that a reader
+that is busy takes more the next time. Core NATS may lose ticks; ``seq`` shows it. A symbol with a hole waits
 while the missing frames are fetched from market, the others go on. Holes are looked for at each tick,
 after each reconnect and every ``check_s`` seconds against market's last quotes (a lost last tick has
 no follower that would show it).
@@ -70,9 +70,6 @@ class Batch:
     hole: Hole | None = None
 
 
-TickHandler = Callable[[list[Batch]], Awaitable[None]]
-
-
 @dataclass(slots=True)
 class _Run:
     """Ticks without a hole between ``first`` and ``last``, even where some were merged away."""
@@ -109,25 +106,23 @@ class TickReader:
         self,
         bus: Bus,
         service: str,
-        handler: TickHandler,
+        notify: Callable[[], None],
         *,
-        fail: Callable[[str], None],
         merge_above: int = 200_000,
         check_s: float = 10.0,
         grace_s: float = 0.2,
     ) -> None:
         self._bus = bus
         self._service = service
-        self._handler = handler
-        self._fail = fail
+        self._notify = notify
         self._merge_above = merge_above
         self._check_s = check_s
         self._grace_s = grace_s
         self._lanes: dict[str, _Lane] = {}  # by subject
         self._due: dict[_Lane, None] = {}
-        self._wake = asyncio.Event()
         self._check_now = asyncio.Event()
         self._waiting = 0
+        self._started = False  # nothing is passed on before the last quotes are known
         self._subscriptions: dict[str, Subscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         bus.on_reconnect(self._check_now.set)
@@ -144,12 +139,9 @@ class TickReader:
         self.rewind(seen)
         quotes = await self._last_quotes_patiently()
         self._compare(quotes, begin=True)
-        return quotes
-
-    def go(self) -> None:
-        """Begin to pass ticks on, once the caller knows the last quotes."""
-        self._spawn(self._run())
+        self._started = True
         self._spawn(self._check())
+        return quotes
 
     async def watch(self, profile: str, seen: Mapping[Key, int]) -> list[tuple[str, Quote]]:
         """Hear one more profile, as ``start`` does; its last quotes."""
@@ -176,7 +168,7 @@ class TickReader:
         return frozenset(self._subscriptions)
 
     def rewind(self, seen: Mapping[Key, int]) -> None:
-        """Pass on again what follows these seqs; to be called by the handler or before the start."""
+        """Pass on again what follows these seqs."""
         for (profile, symbol), seq in seen.items():
             lane = self._lane(QUOTE.at(profile=profile, symbol=symbol))
             lane.known = max(lane.known, lane.seen or 0, *(run.last for run in lane.ready), 0)
@@ -224,7 +216,7 @@ class TickReader:
 
     def _wake_for(self, lane: _Lane) -> None:
         self._due[lane] = None
-        self._wake.set()
+        self._notify()
 
     def _merge(self, lane: _Lane) -> None:
         """Keep the extremes of all that waits of one symbol."""
@@ -263,24 +255,20 @@ class TickReader:
 
     # ── passing on ────────────────────────────────────────────────────────────────────────────────
 
-    async def _run(self) -> None:
-        try:
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                due, self._due = self._due, {}
-                batches: list[Batch] = []
-                for lane in due:
-                    if lane.raw:
-                        self._decode(lane)
-                    self._advance(lane, batches)
-                _backlog.labels(self._service).set(self._waiting)
-                if batches:
-                    _passed.labels(self._service).inc(sum(len(batch.ticks) for batch in batches))
-                    await self._handler(batches)
-        except Exception as e:  # a defect of the service: the process must not go on half deaf
-            log.exception("tick handler failed")
-            self._fail(f"tick handler: {type(e).__name__}: {e}")
+    def take(self) -> list[Batch]:
+        """Everything that is ready; each tick once, those of a symbol in order."""
+        batches: list[Batch] = []
+        if not self._started:
+            return batches
+        due, self._due = self._due, {}
+        for lane in due:
+            if lane.raw:
+                self._decode(lane)
+            self._advance(lane, batches)
+        _backlog.labels(self._service).set(self._waiting)
+        if batches:
+            _passed.labels(self._service).inc(sum(len(batch.ticks) for batch in batches))
+        return batches
 
     def _advance(self, lane: _Lane, batches: list[Batch]) -> None:
         """Pass on what has no hole before it; fetch what is missing."""

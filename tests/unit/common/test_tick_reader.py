@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -60,21 +59,27 @@ class Market:
 
 
 class Reading:
-    """A reader whose handler notes what it was given; ``gate`` holds the handler back."""
+    """A reader and a task that notes what it takes; ``gate`` holds the task back."""
 
     def __init__(self, market: Market, **options: Any) -> None:
         self.batches: list[Batch] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.failures: list[str] = []
+        self.due = asyncio.Event()
         self.bus = MemoryBus(market.server)
-        self.reader = TickReader(
-            self.bus, "test", self._take, fail=self.failures.append, grace_s=0, **{"check_s": 60.0, **options}
-        )
+        self.reader = TickReader(self.bus, "test", self.due.set, grace_s=0, **{"check_s": 60.0, **options})
+        self.task = asyncio.create_task(self._run())
 
-    async def _take(self, batches: list[Batch]) -> None:
-        await self.gate.wait()
-        self.batches += batches
+    async def _run(self) -> None:
+        while True:
+            await self.due.wait()
+            self.due.clear()
+            await self.gate.wait()
+            self.batches += self.reader.take()
+
+    async def stop(self) -> None:
+        await self.reader.stop()
+        self.task.cancel()
 
     def reconnected(self) -> None:
         for callback in self.bus._reconnected:
@@ -97,11 +102,7 @@ async def opened(market: Market, seen: dict[tuple[str, str], int] | None = None,
     await market.open()
     reading = Reading(market, **options)
     await reading.reader.start(["raw"], seen or {})
-    reading.reader.go()
     return reading
-
-
-Opened = Callable[..., Awaitable[Reading]]
 
 
 async def test_ticks_arrive_in_order_and_nothing_is_asked_for_when_nothing_is_lost() -> None:
@@ -114,7 +115,7 @@ async def test_ticks_arrive_in_order_and_nothing_is_asked_for_when_nothing_is_lo
     assert reading.seqs("EURUSD") == list(range(1, 51))
     assert reading.seqs("BTC/USDT") == list(range(1, 51))
     assert market.asked == []
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_symbol_begins_after_its_last_quote_which_the_start_returns() -> None:
@@ -125,11 +126,10 @@ async def test_a_symbol_begins_after_its_last_quote_which_the_start_returns() ->
     reading = Reading(market)
     quotes = await reading.reader.start(["raw"], {})
     assert [(profile, quote.seq, quote.bid) for profile, quote in quotes] == [("raw", 7, 1.5)]
-    reading.reader.go()
     await market.tick("EURUSD", 1.6)
     await reading.has("EURUSD", 8)
     assert reading.seqs("EURUSD") == [8]
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_what_was_missed_while_down_is_fetched_after_the_last_seq_seen() -> None:
@@ -141,7 +141,7 @@ async def test_what_was_missed_while_down_is_fetched_after_the_last_seq_seen() -
     await reading.has("EURUSD", 30)
     assert reading.seqs("EURUSD") == list(range(13, 31))
     assert reading.holes("EURUSD") == []
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_more_than_one_answer_of_missing_ticks_is_fetched_piece_by_piece(
@@ -156,7 +156,7 @@ async def test_more_than_one_answer_of_missing_ticks_is_fetched_piece_by_piece(
     await reading.has("EURUSD", 95)
     assert reading.seqs("EURUSD") == list(range(4, 96))
     assert len(market.asked) == 10
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_hole_the_ring_has_overrun_is_said_and_reading_goes_on() -> None:
@@ -168,7 +168,7 @@ async def test_a_hole_the_ring_has_overrun_is_said_and_reading_goes_on() -> None
     await reading.has("EURUSD", 30)
     assert reading.seqs("EURUSD") == [26, 27, 28, 29, 30]
     assert reading.holes("EURUSD") == [Hole(13, 25)]
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_symbol_with_a_hole_waits_for_market_and_no_other_symbol_does() -> None:
@@ -184,7 +184,7 @@ async def test_a_symbol_with_a_hole_waits_for_market_and_no_other_symbol_does() 
     await reading.has("EURUSD", 3)
     assert reading.seqs("EURUSD") == [1, 2, 3]
     assert len(market.asked) == 3
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_lost_last_tick_is_found_after_a_reconnect() -> None:
@@ -195,7 +195,7 @@ async def test_a_lost_last_tick_is_found_after_a_reconnect() -> None:
     await reading.has("EURUSD", 1)
     reading.reconnected()
     await reading.has("EURUSD", 2)
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_lost_last_tick_is_found_by_the_regular_check() -> None:
@@ -203,7 +203,7 @@ async def test_a_lost_last_tick_is_found_by_the_regular_check() -> None:
     reading = await opened(market, check_s=0.01)
     await market.tick("EURUSD", 1.0, lose=True)
     await reading.has("EURUSD", 1)
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_market_that_counts_anew_is_said_and_followed() -> None:
@@ -219,7 +219,7 @@ async def test_a_market_that_counts_anew_is_said_and_followed() -> None:
     await reading.has("EURUSD", 2)
     assert reading.seqs("EURUSD") == [*range(1, 21), 1, 2]
     assert reading.holes("EURUSD") == [Hole(21, 20)]
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_frame_that_is_no_quote_is_dropped_and_fetched_again() -> None:
@@ -231,7 +231,7 @@ async def test_a_frame_that_is_no_quote_is_dropped_and_fetched_again() -> None:
     await market.tick("EURUSD", 3.0)
     await reading.has("EURUSD", 3)
     assert reading.seqs("EURUSD") == [1, 2, 3]
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_a_rewind_passes_on_again_what_followed() -> None:
@@ -245,30 +245,28 @@ async def test_a_rewind_passes_on_again_what_followed() -> None:
     assert reading.seqs("EURUSD")[10:] == [7, 8, 9, 10]
     await market.tick("EURUSD", 1.0)
     await reading.has("EURUSD", 11)
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_overload_keeps_the_extremes_and_counts_what_it_left_out() -> None:
     market = Market()
     reading = await opened(market, merge_above=500)
     reading.gate.clear()
-    await market.tick("EURUSD", 50.0)
-    await wait_until(lambda: not reading.reader._due)
     prices = [50 + (n * 37 % 101) / 10 for n in range(5_000)]
     for price in prices:
         await market.tick("EURUSD", price, price + 1)
     assert reading.reader._waiting <= 500 + MERGE_CHUNK
     reading.gate.set()
-    await reading.has("EURUSD", 5_001)
-    ticks = reading.ticks("EURUSD")[1:]
+    await reading.has("EURUSD", 5_000)
+    ticks = reading.ticks("EURUSD")
     assert [t.seq for t in ticks] == sorted({t.seq for t in ticks})
-    assert (ticks[0].seq, ticks[-1].seq) == (2, 5_001)
+    assert (ticks[0].seq, ticks[-1].seq) == (1, 5_000)
     assert max(t.bid for t in ticks) == max(prices)
     assert min(t.bid for t in ticks) == min(prices)
-    assert sum(batch.merged for batch in reading.batches) == 5_001 - len(reading.ticks("EURUSD"))
+    assert sum(batch.merged for batch in reading.batches) == 5_000 - len(reading.ticks("EURUSD"))
     assert reading.holes("EURUSD") == []
     assert market.asked == []
-    await reading.reader.stop()
+    await reading.stop()
 
 
 async def test_below_the_bound_nothing_is_merged_however_long_the_handler_takes() -> None:
@@ -280,24 +278,38 @@ async def test_below_the_bound_nothing_is_merged_however_long_the_handler_takes(
     reading.gate.set()
     await reading.has("EURUSD", 9_000)
     assert reading.seqs("EURUSD") == list(range(1, 9_001))
-    await reading.reader.stop()
+    await reading.stop()
 
 
-async def test_a_defect_of_the_handler_ends_the_process_rather_than_going_deaf() -> None:
+async def test_nothing_is_passed_on_before_the_last_quotes_are_known() -> None:
     market = Market()
-    await market.open()
-    failures: list[str] = []
-
-    async def broken(batches: list[Batch]) -> None:
-        raise KeyError("defect")
-
-    reader = TickReader(MemoryBus(market.server), "test", broken, fail=failures.append)
-    await reader.start(["raw"], {})
-    reader.go()
+    reading = Reading(market)
+    starting = asyncio.create_task(reading.reader.start(["raw"], {}))
+    await wait_until(lambda: market.server.listeners)
     await market.tick("EURUSD", 1.0)
-    await wait_until(lambda: failures)
-    assert "KeyError" in failures[0]
-    await reader.stop()
+    assert reading.reader.take() == []
+    await market.open()
+    await starting
+    await market.tick("EURUSD", 2.0)
+    await reading.has("EURUSD", 2)
+    assert reading.seqs("EURUSD") == [2]  # the first one was the last quote at the start
+    await reading.stop()
+
+
+async def test_a_profile_more_is_heard_after_its_last_quotes_and_one_less_no_more() -> None:
+    market = Market()
+    reading = await opened(market)
+    await market.tick("EURUSD", 1.0)
+    await reading.has("EURUSD", 1)
+    assert reading.reader.watched == {"raw"}
+    await reading.reader.unwatch("raw")
+    await market.tick("EURUSD", 2.0)
+    quotes = await reading.reader.watch("raw", {})
+    assert [quote.seq for _, quote in quotes] == [2]
+    await market.tick("EURUSD", 3.0)
+    await reading.has("EURUSD", 3)
+    assert reading.seqs("EURUSD") == [1, 3]
+    await reading.stop()
 
 
 @given(
@@ -360,7 +372,6 @@ def test_whatever_is_lost_every_tick_arrives_once_in_order_or_is_said_to_be_gone
             assert sorted({*seqs, *gone}) == list(range(first, last + 1))
             assert not gone & set(seqs)
             assert ring == 3 or not gone
-        assert reading.failures == []
-        await reading.reader.stop()
+        await reading.stop()
 
     asyncio.run(run())
