@@ -140,6 +140,7 @@ class TickReader:
         quotes = await self._last_quotes_patiently()
         self._compare(quotes, begin=True)
         self._started = True
+        self._notify()  # for what was heard meanwhile
         self._spawn(self._check())
         return quotes
 
