@@ -26,7 +26,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     ``login`` is the trading account the token was made for; ``logins`` are all accounts it may
     name. ``group`` is the account's group (market visibility and price profile). ``expires_at``
-    is in Unix seconds, 0 = never. ``address`` is the caller's network address.
+    is in Unix seconds, 0 = never. ``address`` is the caller's network address. ``subject`` and
+    ``version`` are those of the token (``libs.common.tokens``): a revocation names them.
     """
 
     kind: Literal["anonymous", "account", "customer", "staff", "key"] = "anonymous"
@@ -41,6 +42,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str] = frozenset()
     tier: str = "free"
     address: str = ""
+    subject: str = ""
+    version: int = 0
 
     @property
     def is_staff(self) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from libs.common.messages import alerts, auth, house, market, trading
+from libs.common.principal import Principal
 
 M = TypeVar("M")
 Q = TypeVar("Q")
@@ -158,6 +159,8 @@ WATCH_REMOVE = Command("market.cmd.watch.remove.v1", market.WatchRemove, house.D
 # ── auth ──────────────────────────────────────────────────────────────────────────────────────────
 
 ACCOUNT_OPENED = Subject("auth.evt.account.opened.v1.{login}", auth.AccountOpened, stream="AUTH")
+SESSION_REVOKED = Subject("auth.evt.session.revoked.v1.{who}", auth.SessionRevoked, stream="AUTH")
+PERSON_CHANGED = Subject("auth.evt.person.changed.v1.{person}", auth.PersonChanged, stream="AUTH")
 
 SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
 SIGN_IN = Command("auth.cmd.sign.in.v1", auth.SignIn, auth.SignedIn, timeout_s=15.0)
@@ -167,6 +170,14 @@ ACCOUNT_OF = Command(
     "auth.cmd.account.get.v1", auth.AccountAsk, auth.Account, callers=("gateway", "trading", "alerts")
 )
 KEYS_PUBLIC = Command("auth.cmd.keys.public.v1", auth.KeysAsk, auth.JsonWebKeys)
+SIGN_OUT = Command("auth.cmd.sign.out.v1", auth.SignOut, house.Done, effect=True)
+SIGN_REFRESH = Command("auth.cmd.sign.refresh.v1", auth.Refresh, auth.Refreshed, effect=True)
+STREAM_TOKEN = Command("auth.cmd.stream.token.v1", auth.StreamTokenAsk, auth.StreamToken)
+STREAM_REDEEM = Command("auth.cmd.stream.redeem.v1", auth.StreamRedeem, Principal, effect=True)
+REVOCATIONS = Command("auth.cmd.revocations.list.v1", auth.RevocationsAsk, auth.RevocationList)
+PASSWORD_CHANGE = Command(
+    "auth.cmd.password.change.v1", auth.PasswordChange, auth.PasswordChanged, effect=True, timeout_s=15.0
+)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
 AUDIT_VERIFY = Command(

@@ -153,13 +153,15 @@ def principal_of(claims: Claims, *, address: str = "") -> Principal:
         jti=claims.jti,
         expires_at=claims.exp,
         address=address,
+        subject=claims.sub,
+        version=claims.ver,
     )
 
 
 class Revocations:
     """What was revoked and could still be presented: kept by whoever opens a door.
 
-    A subject's tokens below a version, or one token by its ``jti``; each until the last token it
+    A subject's tokens below a version, or single tokens by their ``jti``; each until the last token it
     concerns has expired, so the size is bounded by the revocations of one token lifetime.
     """
 
@@ -170,22 +172,22 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._versions) + len(self._ids)
 
-    def add(self, subject: str, *, version_min: int, jti: str, until_s: int) -> None:
-        """Take over a revocation: of ``jti`` alone if given, else of versions below ``version_min``."""
-        if jti:
-            self._ids[jti] = max(until_s, self._ids.get(jti, 0))
-            return
-        known_version, known_until = self._versions.get(subject, (0, 0))
-        self._versions[subject] = (max(version_min, known_version), max(until_s, known_until))
+    def add(self, subject: str, *, version_min: int = 0, jtis: Iterable[str] = (), until_ms: int) -> None:
+        """Take over a revocation: of the subject's versions below ``version_min``, and of ``jtis``."""
+        for jti in jtis:
+            self._ids[jti] = max(until_ms, self._ids.get(jti, 0))
+        if version_min:
+            known_version, known_until = self._versions.get(subject, (0, 0))
+            self._versions[subject] = (max(version_min, known_version), max(until_ms, known_until))
 
-    def allows(self, claims: Claims) -> bool:
-        """Whether the token still counts."""
-        if claims.jti in self._ids:
+    def allows(self, subject: str, version: int, jti: str) -> bool:
+        """Whether a token of ``subject`` in ``version`` still counts."""
+        if jti in self._ids:
             return False
-        version_min, _ = self._versions.get(claims.sub, (0, 0))
-        return claims.ver >= version_min
+        version_min, _ = self._versions.get(subject, (0, 0))
+        return version >= version_min
 
-    def forget(self, now_s: int) -> None:
+    def forget(self, now_ms: int) -> None:
         """Drop what can't be presented any more."""
-        self._ids = {jti: until for jti, until in self._ids.items() if until > now_s}
-        self._versions = {sub: held for sub, held in self._versions.items() if held[1] > now_s}
+        self._ids = {jti: until for jti, until in self._ids.items() if until > now_ms}
+        self._versions = {sub: held for sub, held in self._versions.items() if held[1] > now_ms}

@@ -57,3 +57,28 @@ class Busy(AppError):
     code = "RET_ERR_NOSERVICE"
     http_status = 503
     retry = Retry.LATER
+
+
+class TooFrequent(AppError):
+    """Too many wrong passwords; Retry-After says when to come back."""
+
+    code = "RET_TOO_FREQUENT"
+    http_status = 429
+    retry = Retry.LATER
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(retry_after_s=retry_after_s)
+
+
+class PasswordNotUpdated(AppError):
+    """The current password is wrong; nothing was changed."""
+
+    code = "UPDATE_PASSWORD_ERROR"
+    http_status = 401
+
+
+class NotEnoughRights(AppError):
+    """This account may not change its password, or the session only reads."""
+
+    code = "RET_NOT_ENOUGH_RIGHTS"
+    http_status = 403

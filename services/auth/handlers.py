@@ -2,70 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from libs.common import subjects
 from libs.common.bus import Call, Handler
-from libs.common.messages.auth import (
-    Account,
-    AccountAsk,
-    AuditAppend,
-    AuditAsk,
-    AuditChecked,
-    AuditPage,
-    AuditRow,
-    AuditVerify,
-    JsonWebKeys,
-    KeyRotate,
-    KeyRotated,
-    KeysAsk,
-    SignCheck,
-    SignedIn,
-    SignIn,
-    SignUp,
-    UserAdd,
-    UserAdded,
-)
+from libs.common.messages import auth
+from libs.common.messages.house import Done
+from libs.common.principal import Principal
 from libs.common.subjects import Command
 from services.auth.auditing import Auditor
+from services.auth.credentials import Credentials
 from services.auth.keyring import KeyRing
 from services.auth.service import AuthService
+from services.auth.sessions import Sessions
+
+Handlers = list[tuple[Command[Any, Any], Handler]]
 
 
-def handlers_of(
-    service: AuthService, auditor: Auditor, keyring: KeyRing
-) -> list[tuple[Command[Any, Any], Handler]]:
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the handlers call."""
+
+    service: AuthService
+    sessions: Sessions
+    credentials: Credentials
+    auditor: Auditor
+    keyring: KeyRing
+
+
+def handlers_of(use: UseCases) -> Handlers:
     """Every command auth answers."""
+    return [*_signing(use), *_session_handlers(use), *_house_handlers(use)]
 
-    async def sign_up(message: SignUp, call: Call) -> SignedIn:
-        return await service.sign_up(message)
 
-    async def sign_in(message: SignIn, call: Call) -> SignedIn:
-        return await service.sign_in(message)
+def _signing(use: UseCases) -> Handlers:
+    async def sign_up(message: auth.SignUp, call: Call) -> auth.SignedIn:
+        return await use.service.sign_up(message)
 
-    async def sign_check(message: SignCheck, call: Call) -> SignedIn:
-        return await service.sign_check(message)
+    async def sign_in(message: auth.SignIn, call: Call) -> auth.SignedIn:
+        return await use.service.sign_in(message)
 
-    async def user_add(message: UserAdd, call: Call) -> UserAdded:
-        return await service.add_user(message)
+    async def sign_check(message: auth.SignCheck, call: Call) -> auth.SignedIn:
+        return await use.service.sign_check(message)
 
-    async def account_of(message: AccountAsk, call: Call) -> Account:
-        return await service.account_of(message)
+    async def user_add(message: auth.UserAdd, call: Call) -> auth.UserAdded:
+        return await use.service.add_user(message)
 
-    async def keys_public(message: KeysAsk, call: Call) -> JsonWebKeys:
-        return JsonWebKeys(keys=keyring.jwks())
+    async def account_of(message: auth.AccountAsk, call: Call) -> auth.Account:
+        return await use.service.account_of(message)
 
-    async def key_rotate(message: KeyRotate, call: Call) -> KeyRotated:
-        return KeyRotated(kid=await keyring.rotate())
-
-    async def audit_append(message: AuditAppend, call: Call) -> AuditRow:
-        return await auditor.append(message)
-
-    async def audit_list(message: AuditAsk, call: Call) -> AuditPage:
-        return await auditor.page(message)
-
-    async def audit_verify(message: AuditVerify, call: Call) -> AuditChecked:
-        return await auditor.verify()
+    async def password_change(message: auth.PasswordChange, call: Call) -> auth.PasswordChanged:
+        return await use.credentials.change(message)
 
     return [
         (subjects.SIGN_UP, sign_up),
@@ -73,6 +61,53 @@ def handlers_of(
         (subjects.SIGN_CHECK, sign_check),
         (subjects.USER_ADD, user_add),
         (subjects.ACCOUNT_OF, account_of),
+        (subjects.PASSWORD_CHANGE, password_change),
+    ]
+
+
+def _session_handlers(use: UseCases) -> Handlers:
+    async def sign_out(message: auth.SignOut, call: Call) -> Done:
+        await use.sessions.sign_out(message)
+        return Done()
+
+    async def refresh(message: auth.Refresh, call: Call) -> auth.Refreshed:
+        return await use.sessions.refresh(message)
+
+    async def stream_token(message: auth.StreamTokenAsk, call: Call) -> auth.StreamToken:
+        return await use.sessions.stream_token(message)
+
+    async def stream_redeem(message: auth.StreamRedeem, call: Call) -> Principal:
+        return await use.sessions.redeem(message)
+
+    async def revocations(message: auth.RevocationsAsk, call: Call) -> auth.RevocationList:
+        return await use.sessions.revocations()
+
+    return [
+        (subjects.SIGN_OUT, sign_out),
+        (subjects.SIGN_REFRESH, refresh),
+        (subjects.STREAM_TOKEN, stream_token),
+        (subjects.STREAM_REDEEM, stream_redeem),
+        (subjects.REVOCATIONS, revocations),
+    ]
+
+
+def _house_handlers(use: UseCases) -> Handlers:
+    async def keys_public(message: auth.KeysAsk, call: Call) -> auth.JsonWebKeys:
+        return auth.JsonWebKeys(keys=use.keyring.jwks())
+
+    async def key_rotate(message: auth.KeyRotate, call: Call) -> auth.KeyRotated:
+        return auth.KeyRotated(kid=await use.keyring.rotate())
+
+    async def audit_append(message: auth.AuditAppend, call: Call) -> auth.AuditRow:
+        return await use.auditor.append(message)
+
+    async def audit_list(message: auth.AuditAsk, call: Call) -> auth.AuditPage:
+        return await use.auditor.page(message)
+
+    async def audit_verify(message: auth.AuditVerify, call: Call) -> auth.AuditChecked:
+        return await use.auditor.verify()
+
+    return [
         (subjects.KEYS_PUBLIC, keys_public),
         (subjects.KEY_ROTATE, key_rotate),
         (subjects.AUDIT_APPEND, audit_append),

@@ -154,6 +154,25 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class Person:
+    """A person, as stored."""
+
+    person_id: int
+    email: str
+    email_key: str
+    password_hash: str
+    first_name: str
+    last_name: str
+    enable: bool
+    email_verified: bool
+    tier: str
+    tier_until_ms: int
+    token_version: int
+    created_ms: int
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Staff:
     """A member of staff, as stored."""
 

@@ -10,7 +10,6 @@ from libs.common.db import Connection, Database
 from libs.common.errors import (
     AppError,
     InvalidData,
-    NotAuthenticated,
     OutcomeUnknown,
     RemoteError,
     ServiceUnavailable,
@@ -32,9 +31,8 @@ from libs.common.messages.trading import AccountOpen
 from libs.common.outbox import Outbox, Relay, fact
 from libs.common.principal import SessionType
 from libs.common.subjects import ACCOUNT_OPEN, ACCOUNT_OPENED, GROUP_GET
-from libs.common.tokens import ACCESS
 from services.auth import people
-from services.auth.adapters.hashing import Hasher
+from services.auth.doorkeeper import Doorkeeper
 from services.auth.errors import (
     AccountExists,
     BadCredentials,
@@ -43,19 +41,20 @@ from services.auth.errors import (
     SignUpOff,
     UserDisabled,
 )
-from services.auth.keyring import KeyRing
 from services.auth.metrics import sign_ins, sign_ups
 from services.auth.passwords import read_password
 from services.auth.people import Account, AccountTerms, Profile, Staff
+from services.auth.sessions import Sessions
 from services.auth.signed_in import (
     account_signed_in,
     account_subject,
     account_view,
+    customer_signed_in,
     staff_signed_in,
     staff_subject,
 )
 from services.auth.store import Store
-from services.auth.tokens import ACCESS_S, Subject, claims_of
+from services.auth.subjects import subject_held
 
 log = structlog.get_logger()
 
@@ -73,8 +72,8 @@ class AuthService:
         bus: Bus,
         clock: Clock,
         ids: Ids,
-        hasher: Hasher,
-        keyring: KeyRing,
+        doorkeeper: Doorkeeper,
+        sessions: Sessions,
         sign_up_open: bool,
         sign_up_groups: tuple[str, ...],
     ) -> None:
@@ -85,8 +84,8 @@ class AuthService:
         self._bus = bus
         self._clock = clock
         self._ids = ids
-        self._hasher = hasher
-        self._keyring = keyring
+        self._doorkeeper = doorkeeper
+        self._sessions = sessions
         self._sign_up_open = sign_up_open
         self._sign_up_groups = sign_up_groups
 
@@ -106,7 +105,7 @@ class AuthService:
         )
         account = await self._open(profile, password, terms, login=None)
         sign_ups.labels("broker").inc()
-        return account_signed_in(account, self._access_token(account_subject(account)))
+        return await self._account_session(account, message.ip)
 
     async def add_user(self, message: UserAdd) -> UserAdded:
         """Staff opens a person with an account (broker 9.5)."""
@@ -120,7 +119,7 @@ class AuthService:
         terms_flags = {name: people.read_flag(name, getattr(message, name)) for name in flags}
         if not -(2**63) <= message.user_color < 2**63:
             raise InvalidData("user_color is a number of 64 bits")
-        group = await self._group(message.group)
+        group = await self.group(message.group)
         terms = AccountTerms(
             group=group.group,
             currency=group.currency,
@@ -140,7 +139,7 @@ class AuthService:
             # Known e-mails are refused before the work of hashing; the unique key decides in the end.
             if await self._store.person_known(db, profile.email.key):
                 raise AccountExists
-        password_hash = await self._hasher.hash(password)
+        password_hash = await self._doorkeeper.hash(password)
         now_ms = self._clock.now_ms()
         names = people.split_name(profile.name)
         async with self._database.transaction() as tx:
@@ -216,9 +215,10 @@ class AuthService:
         allowed = self._sign_up_groups
         if name is not None and name not in allowed:
             raise GroupNotFound
-        return await self._group(name or allowed[0])
+        return await self.group(name or allowed[0])
 
-    async def _group(self, name: str) -> Group:
+    async def group(self, name: str) -> Group:
+        """A group by name; GroupNotFound when market has none."""
         try:
             return await self._bus.request(GROUP_GET, GroupGet(group=name))
         except RemoteError as e:
@@ -226,9 +226,10 @@ class AuthService:
                 raise GroupNotFound from e
             raise
 
-    async def _check_group(self, account: Account) -> None:
+    async def check_group(self, account: Account) -> None:
+        """An account in a group that is gone or closed can't sign in."""
         try:
-            group = await self._group(account.group_name)
+            group = await self.group(account.group_name)
         except (ServiceUnavailable, OutcomeUnknown):
             return  # people sign in while the market is away
         if not group.enable:
@@ -244,81 +245,68 @@ class AuthService:
         async with self._database.connection() as db:
             account = await self._store.account(db, message.login)
             staff = None if account else await self._store.staff(db, message.login)
+        full = await self._doorkeeper.admit(
+            door="broker",
+            name=f"login:{message.login}",
+            address=message.ip,
+            password=password,
+            encoded=account.password_hash if account else staff.password_hash if staff else None,
+            second=account.investor_hash if account else None,
+        )
         if account is not None:
-            answer = await self._account_signs_in(account, password)
-        elif staff is not None:
-            answer = await self._staff_signs_in(staff, password)
-        else:
-            await self._check(None, None, password)
-            raise BadCredentials
-        return answer
+            return await self._account_signs_in(account, password, message.ip, full=full)
+        if staff is not None:
+            return await self._staff_signs_in(staff, password, message.ip)
+        raise BadCredentials
 
-    async def _account_signs_in(self, account: Account, password: str) -> SignedIn:
-        full = await self._check(account.password_hash, account.investor_hash, password)
+    async def _account_signs_in(
+        self, account: Account, password: str, address: str, *, full: bool
+    ) -> SignedIn:
         if not account.enable:
             sign_ins.labels("broker", "refused").inc()
             raise UserDisabled
-        await self._check_group(account)
-        if full and self._hasher.outdated(account.password_hash):
-            now = await self._hasher.hash(password)
+        await self.check_group(account)
+        now = await self._doorkeeper.rehashed(account.password_hash, password) if full else None
+        if now is not None:
             async with self._database.connection() as db:
                 await self._store.rehash_person_password(db, account.person_id, account.password_hash, now)
         sign_ins.labels("broker", "ok").inc()
-        return account_signed_in(account, self._access_token(account_subject(account, read_only=not full)))
+        return await self._account_session(account, address, read_only=not full)
 
-    async def _staff_signs_in(self, staff: Staff, password: str) -> SignedIn:
-        await self._check(staff.password_hash, None, password)
+    async def _account_session(self, account: Account, address: str, *, read_only: bool = False) -> SignedIn:
+        subject = account_subject(account, read_only=read_only)
+        given = await self._sessions.begin(subject, door="broker", address=address)
+        return account_signed_in(account, given.access, refresh_token=given.refresh)
+
+    async def _staff_signs_in(self, staff: Staff, password: str, address: str) -> SignedIn:
         if not staff.enable:
             sign_ins.labels("staff", "refused").inc()
             raise UserDisabled
-        if self._hasher.outdated(staff.password_hash):
-            now = await self._hasher.hash(password)
+        now = await self._doorkeeper.rehashed(staff.password_hash, password)
+        if now is not None:
             async with self._database.connection() as db:
                 await self._store.rehash_staff_password(db, staff.login, staff.password_hash, now)
         sign_ins.labels("staff", "ok").inc()
-        return staff_signed_in(staff, self._access_token(staff_subject(staff)))
-
-    async def _check(self, encoded: str | None, investor: str | None, password: str) -> bool:
-        """True for the password, False for the read-only one, BadCredentials for neither.
-
-        Every wrong guess costs two checks, whether the user exists or has a read-only password or not, so
-        the time tells nothing.
-        """
-        if await self._hasher.matches(encoded, password):
-            return True
-        if await self._hasher.matches(investor, password):
-            return False
-        sign_ins.labels("broker", "refused").inc()
-        raise BadCredentials
-
-    def _access_token(self, subject: Subject) -> str:
-        now_s = self._clock.now_ms() // 1000
-        claims = claims_of(subject, typ=ACCESS, jti=self._ids.event_id(), now_s=now_s, lifetime_s=ACCESS_S)
-        return self._keyring.sign(claims)
+        given = await self._sessions.begin(staff_subject(staff), door="staff", address=address)
+        return staff_signed_in(staff, given.access, refresh_token=given.refresh)
 
     # ── checking ──
 
     async def sign_check(self, message: SignCheck) -> SignedIn:
         """The sign-in object of a token's subject, with that token and its session type."""
-        claims = self._keyring.public.verify(message.token, now_s=self._clock.now_ms() // 1000)
-        if claims.login is None:
-            raise NotAuthenticated
+        claims = await self._sessions.check(message.token)
+        kind, _, number = claims.sub.partition(":")
         async with self._database.connection() as db:
-            account = await self._store.account(db, claims.login)
-            staff = None if account else await self._store.staff(db, claims.login)
-        held = account or staff
-        if held is None:
-            raise BadCredentials
-        if not held.enable:
-            raise UserDisabled
-        if claims.ver != held.token_version:
-            raise NotAuthenticated
-        if account is not None:
-            await self._check_group(account)
-            return account_signed_in(account, message.token, session_type=SessionType(claims.type))
-        if staff is None:
-            raise BadCredentials
-        return staff_signed_in(staff, message.token, session_type=SessionType(claims.type))
+            held = await subject_held(db, self._store, kind, int(number))
+        session_type = SessionType(claims.type)
+        if held is not None and held.account is not None:
+            await self.check_group(held.account)
+            return account_signed_in(held.account, message.token, session_type=session_type)
+        if held is not None and held.staff is not None:
+            return staff_signed_in(held.staff, message.token, session_type=session_type)
+        if held is not None and held.person is not None:
+            return customer_signed_in(held.person, message.token)
+        raise BadCredentials
 
     async def account_of(self, message: AccountAsk) -> auth.Account:
         """What is known of a trading account, whoever asks: doors check first who may."""

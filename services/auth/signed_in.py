@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from libs.common.messages import auth
 from libs.common.messages.auth import SignedIn
 from libs.common.principal import SessionType
-from services.auth.people import Account, Staff, tier_now
+from services.auth.people import Account, Person, Staff, tier_now
 from services.auth.tokens import Subject
 
 
@@ -32,6 +34,18 @@ def staff_subject(staff: Staff) -> Subject:
         number=staff.login,
         session_type=SessionType(staff.session_type),
         version=staff.token_version,
+    )
+
+
+def customer_subject(person: Person, logins: Sequence[int]) -> Subject:
+    """Whom a customer token of this person speaks for."""
+    return Subject(
+        kind="customer",
+        number=person.person_id,
+        session_type=SessionType.CUSTOMER,
+        version=person.token_version,
+        person_id=person.person_id,
+        logins=tuple(logins),
     )
 
 
@@ -92,6 +106,29 @@ def staff_signed_in(
         token=token,
         type=msgspec.UNSET if session_type is None else int(session_type),
         refresh_token=msgspec.UNSET if refresh_token is None else refresh_token,
+    )
+
+
+def customer_signed_in(person: Person, token: str) -> SignedIn:
+    """The sign-in object of a customer session: ``id`` is the customer's, no account is chosen yet."""
+    return SignedIn(
+        id=person.person_id,
+        login=0,
+        regdate=person.created_ms // 1000,
+        leverage=0,
+        email=person.email,
+        avatar="",
+        name=f"{person.first_name} {person.last_name}".strip(),
+        phone="",
+        address="",
+        city="",
+        state="",
+        country="",
+        zipcode="",
+        group="",
+        currency="",
+        token=token,
+        type=int(SessionType.CUSTOMER),
     )
 
 

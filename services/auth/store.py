@@ -10,7 +10,8 @@ import msgspec
 from libs.common.db import Connection, load_queries
 from libs.common.messages.auth import AuditRow
 from services.auth.keys import KeyState, StoredKey
-from services.auth.people import Account, AccountTerms, Profile, Staff
+from services.auth.people import Account, AccountTerms, Person, Profile, Staff
+from services.auth.throttle import ADDRESS_MAX, WINDOW_MS, Failure
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 
@@ -72,6 +73,29 @@ class Store:
         row = await db.fetchrow(QUERIES["account"], login)
         return None if row is None else Account(**row)
 
+    async def person(self, db: Connection, person_id: int) -> Person | None:
+        """A person by id."""
+        row = await db.fetchrow(QUERIES["person"], person_id)
+        return None if row is None else Person(**row)
+
+    async def logins_of(self, db: Connection, person_id: int) -> tuple[int, ...]:
+        """A person's accounts, oldest first."""
+        return tuple(row["login"] for row in await db.fetch(QUERIES["logins_of"], person_id))
+
+    async def set_person_password(
+        self, tx: Connection, person_id: int, password_hash: str, now_ms: int
+    ) -> None:
+        """Replace a person's password."""
+        await tx.execute(QUERIES["set_person_password"], person_id, password_hash, now_ms)
+
+    async def set_investor_hash(self, tx: Connection, login: int, investor_hash: str | None) -> None:
+        """Replace the read-only password of an account."""
+        await tx.execute(QUERIES["set_investor_hash"], login, investor_hash)
+
+    async def set_staff_password(self, tx: Connection, login: int, password_hash: str) -> None:
+        """Replace a member of staff's password."""
+        await tx.execute(QUERIES["set_staff_password"], login, password_hash)
+
     async def person_known(self, db: Connection, email_key: str) -> bool:
         """Whether an e-mail belongs to a person."""
         known: bool = await db.fetchval(QUERIES["person_known"], email_key)
@@ -80,6 +104,25 @@ class Store:
     async def rehash_person_password(self, db: Connection, person_id: int, before: str, now: str) -> None:
         """Keep the same password under newer parameters."""
         await db.execute(QUERIES["rehash_person_password"], person_id, before, now)
+
+    # ── wrong passwords ──
+
+    async def failures(self, db: Connection, network: str, name: str, now_ms: int) -> list[Failure]:
+        """The recent ones of an address, newest first."""
+        rows = await db.fetch(QUERIES["failures"], network, name, now_ms - WINDOW_MS, ADDRESS_MAX)
+        return [Failure(row["at_ms"], row["same"]) for row in rows]
+
+    async def insert_failure(self, db: Connection, network: str, name: str, now_ms: int) -> None:
+        """A wrong password was given."""
+        await db.execute(QUERIES["insert_failure"], network, name, now_ms)
+
+    async def forget_failures_of(self, db: Connection, network: str, name: str) -> None:
+        """The right password was given."""
+        await db.execute(QUERIES["forget_failures_of"], network, name)
+
+    async def forget_failures(self, db: Connection, before_ms: int) -> None:
+        """Remove what left the window."""
+        await db.execute(QUERIES["forget_failures"], before_ms)
 
     # ── staff ──
 

@@ -13,6 +13,7 @@ from services.auth.keys import SigningKey
 
 ACCESS_S = 24 * 3600
 STREAM_S = 60
+REFRESH_S = 30 * 24 * 3600
 LOGINS_MAX = 200  # a token stays below what a header may hold
 
 

@@ -14,12 +14,17 @@ from libs.common.service import App, Base
 from services.auth.adapters.hashing import Hasher
 from services.auth.auditing import Auditor
 from services.auth.config import AuthConfig, read_secret
-from services.auth.handlers import handlers_of
+from services.auth.credentials import Credentials
+from services.auth.doorkeeper import Doorkeeper
+from services.auth.handlers import UseCases, handlers_of
 from services.auth.keyring import KeyRing
 from services.auth.sealing import Sealer, SecretTooShort
 from services.auth.service import AuthService
+from services.auth.session_store import SessionStore
+from services.auth.sessions import Sessions
 from services.auth.staff import ensure_first_staff
 from services.auth.store import Store
+from services.auth.throttle import WINDOW_MS
 
 log = structlog.get_logger()
 
@@ -41,22 +46,49 @@ async def build(config: AuthConfig, base: Base) -> AsyncIterator[App]:
         if shown is not None:
             # Once, on the console of whoever starts it, and never into a log record.
             print(f"staff login 1 (admin) has the password {shown}", file=sys.stderr)  # noqa: T201
-        service = AuthService(
-            database=base.database,
-            store=store,
-            outbox=base.outbox,
-            relay=base.relay,
-            bus=base.bus,
-            clock=base.clock,
-            ids=base.ids,
-            hasher=hasher,
-            keyring=keyring,
-            sign_up_open=config.signup == "on",
-            sign_up_groups=config.sign_up_groups,
-        )
-        tidy = asyncio.create_task(_tidy(keyring), name="auth tidy")
+        use = _use_cases(config, base, store, hasher, keyring)
+        tidy = asyncio.create_task(_tidy(use, base, store), name="auth tidy")
         stack.callback(tidy.cancel)
-        yield App(handlers=handlers_of(service, Auditor(base.database, store, base.clock), keyring))
+        yield App(handlers=handlers_of(use))
+
+
+def _use_cases(config: AuthConfig, base: Base, store: Store, hasher: Hasher, keyring: KeyRing) -> UseCases:
+    doorkeeper = Doorkeeper(base.database, store, hasher, base.clock)
+    sessions = Sessions(
+        database=base.database,
+        people=store,
+        store=SessionStore(),
+        outbox=base.outbox,
+        relay=base.relay,
+        clock=base.clock,
+        ids=base.ids,
+        keyring=keyring,
+    )
+    service = AuthService(
+        database=base.database,
+        store=store,
+        outbox=base.outbox,
+        relay=base.relay,
+        bus=base.bus,
+        clock=base.clock,
+        ids=base.ids,
+        doorkeeper=doorkeeper,
+        sessions=sessions,
+        sign_up_open=config.signup == "on",
+        sign_up_groups=config.sign_up_groups,
+    )
+    credentials = Credentials(
+        database=base.database,
+        store=store,
+        relay=base.relay,
+        clock=base.clock,
+        doorkeeper=doorkeeper,
+        sessions=sessions,
+    )
+    auditor = Auditor(base.database, store, base.clock)
+    return UseCases(
+        service=service, sessions=sessions, credentials=credentials, auditor=auditor, keyring=keyring
+    )
 
 
 def _sealer(config: AuthConfig, base: Base) -> Sealer:
@@ -66,11 +98,14 @@ def _sealer(config: AuthConfig, base: Base) -> Sealer:
         raise ConfigInvalid(f"TRADEWIND_SECRET_KEY can't be used: {e}") from e
 
 
-async def _tidy(keyring: KeyRing) -> None:
+async def _tidy(use: UseCases, base: Base, store: Store) -> None:
     """What has to be done from time to time, as long as the process lives."""
     while True:
         await asyncio.sleep(TIDY_EVERY_S)
         try:
-            await keyring.refresh()
+            await use.keyring.refresh()
+            await use.sessions.tidy()
+            async with base.database.connection() as db:
+                await store.forget_failures(db, base.clock.now_ms() - WINDOW_MS)
         except Exception as e:
             log.warning("tidying failed", error=f"{type(e).__name__}: {e}")

@@ -36,6 +36,7 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     zipcode: str = ""
     comment: str = ""
     lead_source: str = ""
+    ip: str = ""
 
 
 class SignIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,3 +228,109 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
     regdate: int = 0
     tier: str = "free"
+
+
+# ── sessions ────────────────────────────────────────────────────────────────────────────────────
+
+
+class SessionRevoked(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens stopped counting: whoever opens a door refuses them and cuts the sockets they opened.
+
+    Those of ``subject`` whose version is below ``version_min`` (0: none), and those in ``jtis``. After
+    ``until_ms`` none of them could be presented any more. ``reason`` is password, disabled, sign_out,
+    refresh_reuse or closed.
+    """
+
+    subject: str
+    reason: str
+    revoked_ms: int
+    until_ms: int
+    version_min: int = 0
+    jtis: tuple[str, ...] = ()
+    login: int | None = None
+    person_id: int | None = None
+
+
+class PersonChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """What doors remember of a person is out of date: the tier, the accounts or whether it is enabled."""
+
+    person_id: int
+    tier: str
+    tier_until_ms: int
+    enable: int
+    logins: tuple[int, ...]
+    changed_ms: int
+
+
+class RevocationsAsk(msgspec.Struct, frozen=True):
+    """Every revocation that still matters: for a door that was not there to hear the facts."""
+
+
+class RevocationList(msgspec.Struct, frozen=True, kw_only=True):
+    """The revocations whose tokens have not all expired."""
+
+    rows: list[SessionRevoked]
+
+
+class Refresh(msgspec.Struct, frozen=True, kw_only=True):
+    """Give a refresh token, get the next one and an access token. ``ip`` is the caller's address."""
+
+    refresh_token: str
+    ip: str = ""
+
+
+class Refreshed(msgspec.Struct, frozen=True, kw_only=True):
+    """A new access token, and the refresh token that replaces the one given."""
+
+    token: str = msgspec.field(name="__token")
+    refresh_token: str
+
+
+class StreamTokenAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask for a token that opens one socket. ``token`` is a good access token."""
+
+    token: str
+
+
+class StreamToken(msgspec.Struct, frozen=True, kw_only=True):
+    """A token for the stream's first frame: once, within ``expires_in`` seconds."""
+
+    token: str
+    expires_in: int
+
+
+class StreamRedeem(msgspec.Struct, frozen=True, kw_only=True):
+    """A socket was given this stream token: whose is it? It counts once; the answer is a Principal."""
+
+    token: str
+
+
+class SignOut(msgspec.Struct, frozen=True, kw_only=True):
+    """End the sessions of the token's subject, or with ``only_this`` the one session it belongs to."""
+
+    token: str
+    only_this: bool = False
+
+
+class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Change the password behind a login (broker 2.4); with ``investor`` its read-only one.
+
+    The holder gives the current one in ``password`` and the new one in ``new_password``; staff gives the
+    new one in ``password``. ``actor`` and ``session_type`` say who asks.
+    """
+
+    login: int
+    actor: int
+    session_type: int
+    password: str
+    new_password: str | None = None
+    investor: int = 0
+    read_only: bool = False
+    ip: str = ""
+
+
+class PasswordChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """``{"data":"OK"}`` for the holder; for staff, oddly named as the contract has it, ``{"login":"OK"}``."""
+
+    data: str | msgspec.UnsetType = msgspec.UNSET
+    login: str | msgspec.UnsetType = msgspec.UNSET

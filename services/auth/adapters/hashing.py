@@ -55,6 +55,20 @@ class Hasher:
         """Whether the password is the one; without a hash it takes as long and is False."""
         return await self._run(lambda: self._verify(encoded, password))
 
+    async def which(self, first: str | None, second: str | None, password: str) -> int | None:
+        """0 or 1 for the hash that the password has, None for neither, which always costs two checks.
+
+        Both checks are one piece of work: in pieces, the guesses of a crowd would all be made before the
+        first failure of them could be counted.
+        """
+
+        def look() -> int | None:
+            if self._verify(first, password):
+                return 0
+            return 1 if self._verify(second, password) else None
+
+        return await self._run(look)
+
     def outdated(self, encoded: str) -> bool:
         """Whether the hash was made with other parameters than today's."""
         return self._argon2.check_needs_rehash(encoded)

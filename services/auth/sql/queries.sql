@@ -141,3 +141,182 @@ SELECT id, time_ms, kind, actor, session_type, method, path, detail, status, ref
  WHERE id > $1
  ORDER BY id
  LIMIT $2;
+
+-- ── sessions ──
+
+-- name: insert_session
+-- A session begins.
+-- $1 session_id  $2 subject  $3 kind  $4 number  $5 person_id  $6 read_only  $7 version  $8 door  $9 address
+-- $10 cookie_hash  $11 created_ms  $12 expires_ms
+INSERT INTO auth.session (session_id, subject, kind, number, person_id, read_only, version, door, address,
+                          cookie_hash, created_ms, expires_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: insert_refresh_token
+-- The next refresh token of a session, which lives at least as long as it.
+-- $1 hash  $2 session_id  $3 issued_ms  $4 expires_ms  $5 access_jti  $6 access_exp_ms
+WITH lived AS (
+    UPDATE auth.session SET expires_ms = greatest(expires_ms, $4) WHERE session_id = $2 AND expires_ms < $4)
+INSERT INTO auth.refresh_token (hash, session_id, issued_ms, expires_ms, access_jti, access_exp_ms)
+VALUES ($1, $2, $3, $4, $5, $6);
+
+-- name: lock_refresh_token
+-- A refresh token with its session, locked until the commit: of two uses at once the second one waits.
+-- $1 hash
+SELECT r.used_ms, r.expires_ms, s.session_id, s.subject, s.kind, s.number, s.person_id, s.read_only,
+       s.version, s.ended_ms
+  FROM auth.refresh_token AS r JOIN auth.session AS s USING (session_id)
+ WHERE r.hash = $1
+   FOR UPDATE;
+
+-- name: use_refresh_token
+-- It counts no more.
+-- $1 hash  $2 now_ms
+UPDATE auth.refresh_token SET used_ms = $2 WHERE hash = $1;
+
+-- name: session_of_access
+-- The session an access token was given in.
+-- $1 jti
+SELECT session_id FROM auth.refresh_token WHERE access_jti = $1;
+
+-- name: end_session
+-- A session is over; no row when it was over before.
+-- $1 session_id  $2 now_ms  $3 reason
+UPDATE auth.session SET ended_ms = $2, end_reason = $3
+ WHERE session_id = $1 AND ended_ms = 0
+RETURNING session_id;
+
+-- name: end_sessions
+-- Every session of these subjects is over.
+-- $1 subjects  $2 now_ms  $3 reason
+UPDATE auth.session SET ended_ms = $2, end_reason = $3
+ WHERE subject = ANY($1::text[]) AND ended_ms = 0;
+
+-- name: live_access
+-- The access tokens given in a session that have not expired.
+-- $1 session_id  $2 now_ms
+SELECT access_jti FROM auth.refresh_token WHERE session_id = $1 AND access_exp_ms > $2;
+
+-- name: insert_stream_token
+-- A stream token was given.
+-- $1 jti  $2 parent_jti  $3 parent_exp_s  $4 expires_ms
+INSERT INTO auth.stream_token (jti, parent_jti, parent_exp_s, expires_ms) VALUES ($1, $2, $3, $4);
+
+-- name: take_stream_token
+-- Use a stream token up; no row when it was used or never given.
+-- $1 jti
+DELETE FROM auth.stream_token WHERE jti = $1 RETURNING parent_jti, parent_exp_s;
+
+-- name: insert_revocation
+-- Something was revoked.
+-- $1 subject  $2 reason  $3 version_min  $4 jtis  $5 login  $6 person_id  $7 revoked_ms  $8 until_ms
+INSERT INTO auth.revocation (subject, reason, version_min, jtis, login, person_id, revoked_ms, until_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+
+-- name: revocations
+-- What still matters, oldest first.
+-- $1 now_ms
+SELECT subject, reason, revoked_ms, until_ms, version_min, jtis, login, person_id
+  FROM auth.revocation
+ WHERE until_ms > $1
+ ORDER BY id;
+
+-- name: token_revoked
+-- Whether a token was revoked by its id.
+-- $1 jti  $2 now_ms
+SELECT EXISTS (SELECT FROM auth.revocation WHERE jtis @> ARRAY[$1] AND until_ms > $2) AS revoked;
+
+-- name: bump_account
+-- Every token of an account given so far stops counting.
+-- $1 login
+UPDATE auth.account SET token_version = token_version + 1
+ WHERE login = $1
+RETURNING login, person_id, token_version;
+
+-- name: bump_accounts_of
+-- Every token of a person's accounts given so far stops counting.
+-- $1 person_id
+UPDATE auth.account SET token_version = token_version + 1
+ WHERE person_id = $1
+RETURNING login, person_id, token_version;
+
+-- name: bump_person
+-- Every customer token and cookie of a person given so far stops counting.
+-- $1 person_id
+UPDATE auth.person SET token_version = token_version + 1 WHERE person_id = $1 RETURNING token_version;
+
+-- name: bump_staff
+-- Every token of a member of staff given so far stops counting.
+-- $1 login
+UPDATE auth.staff SET token_version = token_version + 1 WHERE login = $1 RETURNING token_version;
+
+-- name: set_investor_hash
+-- The read-only password of an account.
+-- $1 login  $2 investor_hash
+UPDATE auth.account SET investor_hash = $2 WHERE login = $1;
+
+-- name: set_staff_password
+-- Replace a member of staff's password hash.
+-- $1 login  $2 password_hash
+UPDATE auth.staff SET password_hash = $2 WHERE login = $1;
+
+-- name: person
+-- One person.
+-- $1 person_id
+SELECT person_id, email, email_key, password_hash, first_name, last_name, enable, email_verified, tier,
+       tier_until_ms, token_version, created_ms, updated_ms
+  FROM auth.person
+ WHERE person_id = $1;
+
+-- name: logins_of
+-- A person's accounts, oldest first.
+-- $1 person_id
+SELECT login FROM auth.account WHERE person_id = $1 ORDER BY opened_ms, login;
+
+-- name: forget_sessions
+-- Remove sessions that nobody can present any more; a bounded piece at a time.
+-- $1 before_ms
+DELETE FROM auth.session
+ WHERE session_id IN (SELECT session_id FROM auth.session WHERE expires_ms < $1 ORDER BY expires_ms LIMIT 5000);
+
+-- name: forget_refresh_tokens
+-- Remove used refresh tokens of living sessions once nobody could mistake their reuse for anything else.
+-- $1 before_ms
+DELETE FROM auth.refresh_token
+ WHERE hash IN (SELECT hash FROM auth.refresh_token WHERE expires_ms < $1 LIMIT 5000);
+
+-- name: forget_stream_tokens
+-- Remove stream tokens that were never used.
+-- $1 before_ms
+DELETE FROM auth.stream_token WHERE expires_ms < $1;
+
+-- name: forget_revocations
+-- Remove revocations of tokens that have all expired.
+-- $1 before_ms
+DELETE FROM auth.revocation WHERE until_ms < $1;
+
+-- ── wrong passwords ──
+
+-- name: failures
+-- Those of an address, newest first, as many as could matter.
+-- $1 network  $2 name  $3 after_ms  $4 limit
+SELECT at_ms, name = $2 AS same
+  FROM auth.sign_in_failure
+ WHERE network = $1 AND at_ms > $3
+ ORDER BY at_ms DESC, id DESC
+ LIMIT $4;
+
+-- name: insert_failure
+-- A wrong password was given.
+-- $1 network  $2 name  $3 now_ms
+INSERT INTO auth.sign_in_failure (network, name, at_ms) VALUES ($1, $2, $3);
+
+-- name: forget_failures_of
+-- The right password was given: this address knows it.
+-- $1 network  $2 name
+DELETE FROM auth.sign_in_failure WHERE network = $1 AND name = $2;
+
+-- name: forget_failures
+-- Remove what left the window.
+-- $1 before_ms
+DELETE FROM auth.sign_in_failure WHERE at_ms < $1;
