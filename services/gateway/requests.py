@@ -106,9 +106,10 @@ def _refusal(error: Exception, name: str = "") -> InvalidData:
             missing = reason.removeprefix(_MISSING).strip("`")
             field, reason = f"{field}.{missing}".lstrip("."), "this field is required"
         return InvalidData(f"{field}: {reason}" if field else reason)
+    subject = f"{name}: this" if name else "the body"
     if isinstance(error, RecursionError):
-        return BodyUnreadable("the body is nested too deeply")
-    return BodyUnreadable("the body is not JSON")
+        return BodyUnreadable(f"{subject} is nested too deeply")
+    return BodyUnreadable(f"{subject} is not JSON")
 
 
 def _takes_text(kind: Any) -> bool:
