@@ -73,7 +73,31 @@ SETTINGS: dict[str, Setting] = {
     "NOWPAYMENTS_IPN_SECRET": Setting("secret of NOWPayments' callback signatures", "", True),
     "LIQUIDITY_MODE": Setting("liquidity of a pool in token prices: usd or legacy", "usd"),
     "SMTP_URL": Setting("mail server, smtp://user:password@host:port; empty logs mail instead", "", True),
+    "MAIL_FROM": Setting("sender of mails", "Tradewind <tradewind@localhost>"),
     "TELEGRAM_BOT_TOKEN": Setting("Telegram bot token; empty switches the channel off", "", True),
+    "TELEGRAM_API_URL": Setting("Telegram Bot API address", "https://api.telegram.org"),
+    "DISCORD_API_URL": Setting("Discord API address", "https://discord.com/api"),
+    "SLACK_API_URL": Setting("address of Slack's incoming webhooks", "https://hooks.slack.com"),
+    "X_API_URL": Setting("X API address", "https://api.x.com"),
+    "X_CREDENTIALS": Setting(
+        "consumer_key:consumer_secret:access_token:access_secret of the X account that sends; empty switches "
+        "the channel off",
+        "",
+        True,
+    ),
+    "NTFY_URL": Setting("ntfy server of topics that name none", "https://ntfy.sh"),
+    "APPRISE_SCHEMES": Setting(
+        "comma-separated Apprise schemes people may bind, say pover,pbul (needs the extra notify); empty "
+        "switches the channel off"
+    ),
+    "NOTIFY_KEY": Setting(
+        "key that seals addresses of people and makes webhook secrets; empty uses a file in the data folder",
+        "",
+        True,
+    ),
+    "NOTIFY_ALLOW_PRIVATE": Setting(
+        "for tests only: on lets webhooks reach private and loopback addresses and plain HTTP", "off"
+    ),
     "LLM_URL": Setting("OpenAI-compatible address that may reword texts; empty switches it off"),
     "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
     "SCAN_PRO_ONLY": Setting("whether scans need the Pro tier: on or off", "off"),

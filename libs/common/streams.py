@@ -11,7 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.common.bus import Consumer
-from libs.common.subjects import ACCOUNT_OPENED, PUSH_STREAM
+from libs.common.subjects import (
+    ACCOUNT_OPENED,
+    ALERT_TRIGGERED,
+    ALERTS_NOTICE,
+    AUTH_NOTICE,
+    PUSH_STREAM,
+    SCANNER_NOTICE,
+    TRADING_NOTICE,
+)
 
 DEADLETTER_STREAM = "DEADLETTER"
 NANOSECOND = 1_000_000_000
@@ -85,7 +93,32 @@ TRADING_ACCOUNTS = Consumer(
     durable="trading-accounts", stream="AUTH", service="trading", filters=(ACCOUNT_OPENED.pattern,)
 )
 
-CONSUMERS: tuple[Consumer, ...] = (TRADING_ACCOUNTS,)
+NOTIFIER_AUTH = Consumer(
+    durable="notifier-auth",
+    stream="AUTH",
+    service="notifier",
+    filters=(ACCOUNT_OPENED.pattern, AUTH_NOTICE.pattern),
+)
+NOTIFIER_ALERTS = Consumer(
+    durable="notifier-alerts",
+    stream="ALERTS",
+    service="notifier",
+    filters=(ALERT_TRIGGERED.pattern, ALERTS_NOTICE.pattern),
+)
+NOTIFIER_TRADING = Consumer(
+    durable="notifier-trading", stream="TRADING", service="notifier", filters=(TRADING_NOTICE.pattern,)
+)
+NOTIFIER_SCANNER = Consumer(
+    durable="notifier-scanner", stream="SCANNER", service="notifier", filters=(SCANNER_NOTICE.pattern,)
+)
+
+CONSUMERS: tuple[Consumer, ...] = (
+    TRADING_ACCOUNTS,
+    NOTIFIER_AUTH,
+    NOTIFIER_ALERTS,
+    NOTIFIER_TRADING,
+    NOTIFIER_SCANNER,
+)
 
 
 def follower(stream: str, service: str, name: str, filters: tuple[str, ...]) -> Consumer:

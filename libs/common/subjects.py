@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from libs.common.messages import alerts, auth, house, market, trading
+from libs.common.messages import alerts, auth, house, market, notifier, trading
 from libs.common.principal import Principal
 
 M = TypeVar("M")
@@ -113,7 +113,7 @@ SYMBOL_LIST = Command(
     "market.cmd.symbol.list.v1",
     market.SymbolList,
     market.Instruments,
-    callers=("gateway", "trading", "alerts"),
+    callers=("gateway", "trading", "alerts", "notifier"),
 )
 GROUP_PUT = Command("market.cmd.group.put.v1", market.GroupPut, market.Group, effect=True)
 GROUP_LIST = Command("market.cmd.group.list.v1", market.GroupList, market.Groups)
@@ -167,7 +167,10 @@ SIGN_IN = Command("auth.cmd.sign.in.v1", auth.SignIn, auth.SignedIn, timeout_s=1
 SIGN_CHECK = Command("auth.cmd.sign.check.v1", auth.SignCheck, auth.SignedIn)
 USER_ADD = Command("auth.cmd.user.add.v1", auth.UserAdd, auth.UserAdded, effect=True, timeout_s=15.0)
 ACCOUNT_OF = Command(
-    "auth.cmd.account.get.v1", auth.AccountAsk, auth.Account, callers=("gateway", "trading", "alerts")
+    "auth.cmd.account.get.v1",
+    auth.AccountAsk,
+    auth.Account,
+    callers=("gateway", "trading", "alerts", "notifier"),
 )
 KEYS_PUBLIC = Command("auth.cmd.keys.public.v1", auth.KeysAsk, auth.JsonWebKeys)
 SIGN_OUT = Command("auth.cmd.sign.out.v1", auth.SignOut, house.Done, effect=True)
@@ -217,6 +220,50 @@ ALERT_CREATE = Command("alerts.cmd.alert.create.v1", alerts.AlertCreate, alerts.
 ALERT_UPDATE = Command("alerts.cmd.alert.update.v1", alerts.AlertUpdate, alerts.AlertIds, effect=True)
 ALERT_DELETE = Command("alerts.cmd.alert.delete.v1", alerts.AlertDelete, alerts.AlertIds, effect=True)
 ALERT_LOG_LIST = Command("alerts.cmd.log.list.v1", alerts.AlertLogAsk, alerts.AlertLogTable)
+
+# ── notifier ──────────────────────────────────────────────────────────────────────────────────────
+
+NOTIFICATION_PUSH = Subject(
+    "notifier.push.notification.v1.{login}", notifier.NotificationFrame, stream=PUSH_STREAM
+)
+# Raised by their owners, heard by the notifier: list, push and deliveries follow from the one fact.
+AUTH_NOTICE = Subject("auth.evt.notice.raised.v1.{login}", notifier.Notice, stream="AUTH")
+TRADING_NOTICE = Subject("trading.evt.notice.raised.v1.{login}", notifier.Notice, stream="TRADING")
+ALERTS_NOTICE = Subject("alerts.evt.notice.raised.v1.{login}", notifier.Notice, stream="ALERTS")
+SCANNER_NOTICE = Subject("scanner.evt.notice.raised.v1.{login}", notifier.Notice, stream="SCANNER")
+
+NOTIFY_LIST = Command("notifier.cmd.notify.list.v1", notifier.NotifyListAsk, notifier.NotifyTable)
+NOTIFY_READ = Command("notifier.cmd.notify.read.v1", notifier.NotifyRead, notifier.NotifyMarked, effect=True)
+PREFERENCES_GET = Command("notifier.cmd.preferences.get.v1", notifier.PreferencesAsk, notifier.Preferences)
+PREFERENCES_PUT = Command(
+    "notifier.cmd.preferences.put.v1", notifier.PreferencesPut, notifier.Preferences, effect=True
+)
+CHANNEL_LIST = Command("notifier.cmd.channel.list.v1", notifier.ChannelsAsk, notifier.Channels)
+CHANNEL_BIND = Command(
+    "notifier.cmd.channel.bind.v1", notifier.ChannelBind, notifier.ChannelBound, effect=True, timeout_s=15.0
+)
+CHANNEL_VERIFY = Command(
+    "notifier.cmd.channel.verify.v1",
+    notifier.ChannelVerify,
+    notifier.ChannelBound,
+    effect=True,
+    timeout_s=15.0,
+)
+CHANNEL_UNBIND = Command("notifier.cmd.channel.unbind.v1", notifier.ChannelNamed, house.Done, effect=True)
+CHANNEL_ROTATE = Command(
+    "notifier.cmd.channel.rotate.v1", notifier.ChannelNamed, notifier.ChannelSecret, effect=True
+)
+MAIL_SEND = Command(
+    "notifier.cmd.mail.send.v1",
+    notifier.MailSend,
+    notifier.MailTaken,
+    effect=True,
+    callers=("auth", "billing"),
+)
+DEAD_DELIVERIES = Command("notifier.cmd.deadletter.list.v1", notifier.DeadLettersAsk, notifier.DeadLetters)
+DEAD_DELIVERY_RETRY = Command(
+    "notifier.cmd.deadletter.retry.v1", notifier.DeadLetterRetry, house.Done, effect=True
+)
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────
 
