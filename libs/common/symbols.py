@@ -50,7 +50,7 @@ _DEFAULT = "USD"
 
 def is_symbol(text: str) -> bool:
     """Whether ``text`` may name an instrument: 1 to 32 printable characters without spaces or quotes."""
-    return _SYMBOL.match(text) is not None
+    return _SYMBOL.fullmatch(text) is not None
 
 
 class Pair(NamedTuple):

@@ -73,7 +73,7 @@ def merged(
 
     ``base`` is what the built-in group says of itself.
     """
-    if not _NAME.match(group):
+    if not _NAME.fullmatch(group):
         raise InvalidData("group was not 1 to 64 letters, digits and _ . - / \\")
     said = dict(stored)
     for name, value in given.items():

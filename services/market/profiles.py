@@ -36,7 +36,7 @@ class Profile:
         """The profile of a name, or None when it is no such name."""
         if name == "raw":
             return RAW
-        match = _NAME.match(name)
+        match = _NAME.fullmatch(name)
         if match is None or not name:
             return None
         fixed, widen, shift = match.groups()

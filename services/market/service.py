@@ -230,7 +230,7 @@ class MarketService:
 
     async def _source_id(self, name: str) -> int:
         if name not in self._sources:
-            if not re.match(r"^[a-z0-9:_-]{1,40}$", name):
+            if not re.fullmatch(r"[a-z0-9:_-]{1,40}", name):
                 raise InvalidData("source was not 1 to 40 small letters, digits and : _ -")
             async with self._database.transaction() as tx:
                 self._sources[name] = await self._store.source_id(tx, name)
@@ -336,7 +336,7 @@ class MarketService:
         """Change place or colour of a watched symbol."""
         if ask.sort_index is None and ask.color is None:
             raise InvalidData("neither sort_index nor color was given")
-        if ask.color is not None and not _COLOR.match(ask.color):
+        if ask.color is not None and not _COLOR.fullmatch(ask.color):
             raise InvalidData("color was not #RRGGBB")
         if ask.sort_index is not None and abs(ask.sort_index) >= 2**31:
             raise InvalidData("sort_index was too large")
