@@ -22,8 +22,6 @@ _COUNTERS = (
     ("conflated", "conflated_total", "Channel frames replaced by a newer one before they were sent."),
     ("repeated", "repeated_total", "Account events a socket already had."),
     ("writes", "writes_total", "Writes to transports."),
-    ("flushes", "flushes_total", "Flushes of joined frames."),
-    ("flush_cpu_s", "flush_cpu_seconds_total", "CPU time spent in flushes."),
     ("stalls", "stalls_total", "Times a socket's write buffer reached the high-water mark."),
 )
 
@@ -44,13 +42,19 @@ class StreamGauges(Collector):
         for name, metric, text in _COUNTERS:
             value = float(getattr(hub.counters, name))
             yield CounterMetricFamily(f"tradewind_gateway_stream_{metric}", text, value=value)
+        for metric, text, value in (
+            ("flushes_total", "Flushes of joined frames.", hub.rounds.flushes),
+            ("flush_cpu_seconds_total", "CPU time spent in flushes.", hub.rounds.cpu_total_s),
+        ):
+            yield CounterMetricFamily(f"tradewind_gateway_stream_{metric}", text, value=value)
         subscriptions = sum(len(connection.channels) for connection in hub.connections)
         for metric, text, value in (
             ("sockets", "Sockets attached.", len(hub.connections)),
             ("subscriptions", "Channel subscriptions of all sockets.", subscriptions),
             ("stalled_sockets", "Sockets above the high-water mark now.", len(hub.stalled)),
-            ("flush_interval_seconds", "Time between two flushes now.", hub.pace.interval_s),
-            ("load_ratio", "Share of a core that sending every frame by itself would take.", hub.pace.load),
+            ("flush_interval_seconds", "Time between two flushes now.", hub.rounds.pace.interval_s),
+            ("demand_per_second", "Channel frames to deliver per second, smoothed.", hub.rounds.pace.rate),
+            ("flush_busy_ratio", "Share of a core that flushes take, smoothed.", hub.rounds.pace.busy_share),
         ):
             yield GaugeMetricFamily(f"tradewind_gateway_stream_{metric}", text, value=value)
         closed = CounterMetricFamily(

@@ -17,37 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from libs.common.clock import Clock
+from services.gateway.connections import Channel, Connection, Transport
 from services.gateway.frames import text_frame
-from services.gateway.pace import Pace, PaceLimits
+from services.gateway.rounds import RoundLimits, Rounds, Scheduler
 
 TOO_SLOW = 4413
-
-
-class Transport(Protocol):
-    """What the hub needs of an asyncio transport."""
-
-    def write(self, data: bytes) -> None:
-        """Queue bytes for sending; returns at once."""
-        ...
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes the kernel has not taken yet."""
-        ...
-
-
-class Scheduler(Protocol):
-    """What the hub needs of an event loop."""
-
-    def call_soon(self, callback: Callable[[], object]) -> object:
-        """Run after this turn of the loop."""
-        ...
-
-    def call_later(self, delay: float, callback: Callable[[], object]) -> object:
-        """Run after ``delay`` seconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +36,7 @@ class HubLimits:
     stall_s_max: float = 10.0
     stall_retry_s: float = 0.02
     log_frames_max: int = 20_000  # frames waiting for one flush; beyond it all are merged
-    chunk_sockets: int = 250  # sockets written in one turn of the loop
-    pace: PaceLimits = field(default_factory=PaceLimits)
+    rounds: RoundLimits = field(default_factory=RoundLimits)
 
 
 @dataclass(slots=True)
@@ -75,79 +50,8 @@ class HubCounters:
     conflated: int = 0
     repeated: int = 0
     writes: int = 0
-    flushes: int = 0
-    flush_cpu_s: float = 0.0
     stalls: int = 0
     cut: int = 0
-
-
-class Channel:
-    """One stream of latest values and who hears it, apart by whether they keep up."""
-
-    __slots__ = ("fast", "key", "last", "slow")
-
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
-        self.last: bytes | None = None
-        self.fast: dict[Connection, Callable[[bytes], None]] = {}
-        self.slow: dict[Connection, None] = {}
-
-
-class Connection:
-    """One socket as the hub sees it: a transport, what it subscribed to, and what waits for it."""
-
-    __slots__ = (
-        "_event_no",
-        "channels",
-        "cut",
-        "cut_code",
-        "held",
-        "held_bytes",
-        "held_events",
-        "joining",
-        "login",
-        "pending",
-        "resume",
-        "seq",
-        "stalled_s",
-        "transport",
-    )
-
-    def __init__(self, transport: Transport, cut: Callable[[int], None]) -> None:
-        self.transport = transport
-        self.cut = cut
-        self.cut_code: int | None = None
-        self.channels: dict[Hashable, Channel] = {}
-        self.pending: list[bytes] = []  # for the next write
-        self.held: dict[object, bytes] = {}  # while stalled, in order of arrival
-        self.held_events = 0
-        self.held_bytes = 0
-        self.stalled_s: float | None = None
-        self.login: int | None = None
-        self.resume = False
-        self.seq = 0
-        self.joining: list[tuple[int, bytes]] | None = None
-        self._event_no = 0
-
-    def hold_latest(self, channel: Channel, framed: bytes) -> int:
-        """Keep only the newest frame of a channel; 1 when it took an older one's place."""
-        merged = 0 if self.held.pop(channel, None) is None else 1
-        self.held[channel] = framed
-        return merged
-
-    def hold_event(self, framed: bytes) -> None:
-        """Keep a frame that may not be dropped."""
-        self._event_no += 1
-        self.held[self._event_no] = framed
-        self.held_events += 1
-        self.held_bytes += len(framed)
-
-    def take_held(self) -> bytes:
-        """Everything held, in order of arrival, and forget it."""
-        data = b"".join(self.held.values())
-        self.held.clear()
-        self.held_events = self.held_bytes = 0
-        return data
 
 
 class Hub:
@@ -163,24 +67,23 @@ class Hub:
     ) -> None:
         self._clock = clock
         self._scheduler = scheduler
-        self._cpu_s = cpu_s
         self._limits = limits or HubLimits()
-        self.pace = Pace(self._limits.pace)
         self.counters = HubCounters()
         self.connections: dict[Connection, None] = {}
         self.stalled: dict[Connection, None] = {}
         self._channels: dict[Hashable, Channel] = {}
         self._accounts: dict[int, dict[Connection, None]] = {}
         self._log: list[tuple[Channel, bytes]] = []
-        self._dirty: set[Connection] = set()
         self._urgent: list[Connection] = []
-        self._flush_at_s = 0.0
-        self._flush_planned = False
         self._retry_planned = False
-        self._writing: list[Connection] = []
-        self._flush_started_cpu_s = 0.0
-        self._flush_writes = 0
-        self._flush_deliveries = 0
+        self.rounds = Rounds(
+            clock=clock,
+            scheduler=scheduler,
+            cpu_s=cpu_s,
+            hand_out=self._distribute,
+            write=self._write_pending,
+            limits=self._limits.rounds,
+        )
 
     # ── what the bus says ─────────────────────────────────────────────────────────────────────────
 
@@ -198,9 +101,8 @@ class Hub:
         self.counters.frames_in += 1
         if channel.fast or channel.slow:
             self._log.append((channel, framed))
-            if not self._flush_planned:
-                self._plan_flush()
-            elif len(self._log) >= self._limits.log_frames_max:
+            self.rounds.plan()
+            if len(self._log) >= self._limits.log_frames_max:
                 self._merge_log()
 
     def on_push(self, login: int, seq: int, frame: bytes) -> None:
@@ -228,6 +130,7 @@ class Hub:
         """Take a socket in. ``cut(code)`` is called once when the hub gives it up."""
         connection = Connection(transport, cut)
         self.connections[connection] = None
+        self.rounds.attach(connection)
         return connection
 
     def detach(self, connection: Connection) -> None:
@@ -240,7 +143,7 @@ class Hub:
         connection.take_held()
         connection.stalled_s = None
         self.stalled.pop(connection, None)
-        self._dirty.discard(connection)
+        self.rounds.detach(connection)
         self.connections.pop(connection, None)
 
     def subscribe(self, connection: Connection, keys: Sequence[Hashable]) -> None:
@@ -374,7 +277,7 @@ class Hub:
             return
         self._log = []
         self._recheck_stalled()
-        counters, dirty = self.counters, self._dirty
+        counters = self.counters
         delivered = 0
         for channel, framed in log:
             for append in channel.fast.values():
@@ -382,10 +285,8 @@ class Hub:
             delivered += len(channel.fast)
             for connection in channel.slow:
                 counters.conflated += connection.hold_latest(channel, framed)
-        for channel in dict(log):
-            dirty.update(channel.fast)
         counters.deliveries += delivered
-        self._flush_deliveries += delivered
+        self.rounds.handed_out([channel.fast for channel in dict(log)], delivered)
 
     def _push(self, connection: Connection, seq: int, frame: bytes) -> None:
         if seq <= connection.seq:
@@ -406,51 +307,6 @@ class Hub:
         urgent, self._urgent = self._urgent, []
         for connection in urgent:
             self._write_pending(connection)
-
-    # ── flushing ──────────────────────────────────────────────────────────────────────────────────
-
-    def _plan_flush(self) -> None:
-        self._flush_planned = True
-        wait_s = self._flush_at_s - self._clock.monotonic_s()
-        if wait_s < 0.001:  # loops count in whole milliseconds
-            self._scheduler.call_soon(self._flush)
-        else:
-            self._scheduler.call_later(wait_s, self._flush)
-
-    def _flush(self) -> None:
-        self._flush_at_s = self._clock.monotonic_s() + self.pace.interval_s
-        self._flush_started_cpu_s = self._cpu_s()
-        self._flush_writes = 0
-        self._distribute()
-        self._writing = list(self._dirty)
-        self._dirty.clear()
-        self._write_chunk()
-
-    def _write_chunk(self) -> None:
-        # In turns of the loop, so that a flush to many sockets does not hold up everything else.
-        chunk = self._writing[-self._limits.chunk_sockets :]
-        del self._writing[-self._limits.chunk_sockets :]
-        for connection in chunk:
-            self._write_pending(connection)
-        self._flush_writes += len(chunk)
-        # The loop sends what was written at the end of its turn: only then is the cost known.
-        self._scheduler.call_soon(self._write_chunk if self._writing else self._flushed)
-
-    def _flushed(self) -> None:
-        counters = self.counters
-        cost_s = self._cpu_s() - self._flush_started_cpu_s
-        counters.flushes += 1
-        counters.flush_cpu_s += cost_s
-        self.pace.flushed(
-            now_s=self._clock.monotonic_s(),
-            cost_s=cost_s,
-            writes=self._flush_writes,
-            deliveries=self._flush_deliveries,
-        )
-        self._flush_deliveries = 0
-        self._flush_planned = False
-        if self._log or self._dirty:  # a subscription may have handed out what the log held
-            self._plan_flush()
 
     def _write_pending(self, connection: Connection) -> None:
         pending = connection.pending

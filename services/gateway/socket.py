@@ -19,9 +19,10 @@ import structlog
 from libs.common.clock import Clock
 from libs.common.errors import AppError
 from libs.common.principal import Principal
+from services.gateway.connections import Connection
 from services.gateway.frames import PING, pong_frame, text_frame
 from services.gateway.gauges import StreamGauges
-from services.gateway.hub import Connection, Hub
+from services.gateway.hub import Hub
 
 log = structlog.get_logger()
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from libs.common.clock import ManualClock
-from services.gateway.hub import Connection, Hub, HubLimits
-from services.gateway.pace import PaceLimits
+from services.gateway.connections import Connection
+from services.gateway.hub import Hub, HubLimits
 
 
 class HandScheduler:
@@ -130,7 +130,7 @@ class Stage:
             clock=self.clock,
             scheduler=self.scheduler,
             cpu_s=lambda: self.cpu_s,
-            limits=limits or HubLimits(pace=PaceLimits()),
+            limits=limits or HubLimits(),
         )
 
     def client(self) -> Client:

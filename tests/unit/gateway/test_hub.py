@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway.hub import TOO_SLOW, HubLimits
 from services.gateway.pace import PaceLimits
+from services.gateway.rounds import RoundLimits
 from tests.unit.gateway.stage import Client, Stage, tick
 
 EUR = ("raw", "EURUSD")
@@ -105,7 +106,7 @@ def test_a_tick_before_the_unsubscribe_is_still_delivered() -> None:
 
 
 def test_many_sockets_are_written_in_turns() -> None:
-    stage = Stage(HubLimits(chunk_sockets=3))
+    stage = Stage(HubLimits(rounds=RoundLimits(chunk_sockets=3)))
     clients = [stage.client() for _ in range(10)]
     for client in clients:
         stage.hub.subscribe(client.connection, [EUR])
@@ -117,7 +118,7 @@ def test_many_sockets_are_written_in_turns() -> None:
 
 
 def test_ticks_that_come_during_a_flush_go_with_the_next_one_in_order() -> None:
-    stage = Stage(HubLimits(chunk_sockets=1))
+    stage = Stage(HubLimits(rounds=RoundLimits(chunk_sockets=1)))
     clients = [stage.client() for _ in range(3)]
     for client in clients:
         stage.hub.subscribe(client.connection, [EUR])
@@ -347,17 +348,18 @@ def test_too_many_pushes_while_joining_cut_the_socket() -> None:
 
 
 def test_under_load_ticks_wait_for_each_other_and_none_is_lost() -> None:
-    stage = Stage(HubLimits(pace=PaceLimits(interval_s_max=0.040)), write_cost_s=50e-6)
+    pace = PaceLimits(rate_low=5_000, rate_high=15_000, interval_s_max=0.040)
+    stage = Stage(HubLimits(rounds=RoundLimits(pace=pace)))
     clients = [stage.client() for _ in range(20)]
     for client in clients:
         stage.hub.subscribe(client.connection, [EUR])
     sent = []
-    for seq in range(1, 2001):
+    for seq in range(1, 2001):  # 1,000 a second for 20 sockets
         sent.append(say(stage, "EURUSD", seq))
         stage.scheduler.advance(0.001)
         for client in clients:
             client.transport.read()
     stage.scheduler.advance(0.1)
-    assert stage.hub.pace.interval_s == pytest.approx(0.040)
+    assert stage.hub.rounds.pace.interval_s == pytest.approx(0.040)
     assert all(client.heard() == sent for client in clients)
     assert clients[0].transport.writes < 1000

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from services.gateway.hub import TOO_SLOW, HubLimits
+from services.gateway.pace import PaceLimits
+from services.gateway.rounds import RoundLimits
 from tests.unit.gateway.stage import Client, Stage, tick
 
 SYMBOLS = ("AAA", "BBB", "CCC")
@@ -65,15 +67,17 @@ class HubMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        # A rate that the machine's own steps reach, so that it runs through every pace.
+        pace = PaceLimits(rate_low=20, rate_high=100)
         self.stage = Stage(
             HubLimits(
                 high_water_bytes=HIGH_WATER,
                 held_events_max=EVENTS_MAX,
                 stall_s_max=1e9,
-                chunk_sockets=2,
                 log_frames_max=10_000,
+                rounds=RoundLimits(chunk_sockets=2, pace=pace),
             ),
-            write_cost_s=0.005,  # dear writes: the pace of a busy house
+            write_cost_s=1e-5,
         )
         self.told: list[Told] = []
         self.seq = dict.fromkeys(SYMBOLS, 0)
