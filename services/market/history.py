@@ -15,6 +15,7 @@ import structlog
 from libs.common.candles import BY_NAME, DAY_MS, Candle, CandleBuilder, joined
 from libs.common.clock import Clock
 from libs.common.db import Database
+from libs.common.memory import give_back
 from services.market import metrics
 from services.market.bars import Bars, aggregated, bars_of, concatenated, every_frame
 from services.market.desk import Desk
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 
 YEAR_MARK = "synthetic year"
 YEAR_MS = 365 * DAY_MS
-CHUNK_MS = 28 * DAY_MS  # a multiple of a week, made in one go in a thread
+CHUNK_MS = 7 * DAY_MS  # a multiple of a week, made in one go in a thread; bounds the memory it takes
 # How much of the short timeframes a first start makes; the longer ones get the whole year.
 KEEP_MS = {BY_NAME["1m"].id: 7 * DAY_MS, BY_NAME["5m"].id: 21 * DAY_MS, BY_NAME["15m"].id: 60 * DAY_MS}
 _WEEK, _MONTH, _DAY = BY_NAME["1w"], BY_NAME["1M"], BY_NAME["1d"]
@@ -83,7 +84,7 @@ class SyntheticPast:
             blocks=blocks, marks={YEAR_MARK: {"until_ms": from_ms, "done": False}} if first_start else None
         )
         self._reached_ms = until_ms
-        self._log("candles caught up", blocks, begun_s, gap_s=(until_ms - since_ms) // 1000)
+        self._log("candles caught up", _rows(blocks), begun_s, gap_s=(until_ms - since_ms) // 1000)
         return until_ms
 
     def reached(self, at_ms: int) -> None:
@@ -100,7 +101,7 @@ class SyntheticPast:
         begun_s = self._clock.monotonic_s()
         log.info("history begun", symbols=len(self._market.models), days=YEAR_MS // DAY_MS)
         chunks = await self._year_chunks(until_ms)
-        done: list[Block] = []
+        rows = 0
         for number, model in enumerate(self._market.models):
             line = self._desk.book.lines[model.symbol]
             frames = {
@@ -112,10 +113,12 @@ class SyntheticPast:
             frames = {frame_id: bars.since(first_ms).before(until_ms) for frame_id, bars in frames.items()}
             blocks = self._blocks(line.instrument_id, frames)
             await self._writer.flush(blocks=blocks)
-            done += blocks
+            rows += _rows(blocks)
             log.info("history stored", symbol=model.symbol, of=len(self._market.models), number=number + 1)
         await self._writer.flush(marks={YEAR_MARK: {"until_ms": until_ms, "done": True}})
-        self._log("history complete", done, begun_s)
+        self._log("history complete", rows, begun_s)
+        del chunks, frames, blocks
+        give_back()
 
     async def _year_chunks(self, until_ms: int) -> list[list[dict[int, Bars]]]:
         """All frames of the year, by chunk and symbol; days reach on to where the long bars end."""
@@ -141,10 +144,13 @@ class SyntheticPast:
             cursor = await self._store.cursor(connection, self._feed)
         return None if cursor is None else int(cursor["ms"])
 
-    def _log(self, event: str, blocks: list[Block], begun_s: float, **more: object) -> None:
-        rows = sum(len(block.bars) for block in blocks)
+    def _log(self, event: str, rows: int, begun_s: float, **more: object) -> None:
         metrics.BACKFILL_ROWS.inc(rows)
         log.info(event, rows=rows, took_s=round(self._clock.monotonic_s() - begun_s, 2), **more)
+
+
+def _rows(blocks: list[Block]) -> int:
+    return sum(len(block.bars) for block in blocks)
 
 
 def _kept(frames: Mapping[int, Bars], from_ms: int, now_ms: int, *, long: bool = True) -> dict[int, Bars]:
