@@ -47,8 +47,8 @@ REMEDIES = (
     ),
     (
         r"No matching distribution found for (?P<package>\S+)",
-        "{package} has no package for Python {python} on {machine}: "
-        "use CPython 3.11 to 3.13 on x86_64 or aarch64",
+        "the package index in use has no {package} for Python {python} on {machine}: "
+        "use CPython 3.11 to 3.13 on x86_64 or aarch64, or another index (PIP_INDEX_URL)",
     ),
     (r"Permission denied", "a file can't be written: does the checkout belong to another user?"),
 )
@@ -75,18 +75,29 @@ def main(level: str) -> None:
         if must_begin_anew(stamp):
             make_venv()
             stamp = {}
-        unfinished = VENV / "unfinished"
-        unfinished.touch()
         locks = stamp.get("locks", {})
-        for name in LOCKS[level]:
-            if locks.get(name) != wanted["locks"][name]:
-                install_lock(name, lock)
-        if stamp.get("project") != wanted["project"]:
-            install_project(lock)
-        wanted["locks"] = dict(locks, **wanted["locks"])
-        replace_text(VENV / "stamp.json", json.dumps(wanted, indent=2))
-        unfinished.unlink()
+        with unfinished():
+            for name in LOCKS[level]:
+                if locks.get(name) != wanted["locks"][name]:
+                    install_lock(name, lock)
+            if stamp.get("project") != wanted["project"]:
+                install_project(lock)
+            wanted["locks"] = dict(locks, **wanted["locks"])
+            replace_text(VENV / "stamp.json", json.dumps(wanted, indent=2))
         say(f"the environment {VENV} is ready")
+
+
+@contextlib.contextmanager
+def unfinished() -> "Iterator[None]":
+    """The mark of a killed installation. A pip that failed by itself took back what it had done."""
+    mark = VENV / "unfinished"
+    mark.touch()
+    try:
+        yield
+    except Refused:
+        mark.unlink()
+        raise
+    mark.unlink()
 
 
 def ensure_python() -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from deploy.local import processes
+from deploy.local.console import Console
 from deploy.local.errors import EXIT_REFUSED, StartRefused
-from deploy.local.logs import Echo, LineSplitter, RotatingLog
+from deploy.local.logs import Echo, LineSplitter, RotatingLog, progress_of
 from deploy.local.restart import RestartPolicy
 
 _STOP = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
@@ -51,7 +52,7 @@ class ServiceProgram:
         folder: Path,
         log: RotatingLog,
         echo: Echo,
-        show: Callable[[str], None],
+        console: Console,
     ) -> None:
         self._name = name
         self._command = command
@@ -59,7 +60,7 @@ class ServiceProgram:
         self._folder = folder
         self._log = log
         self._echo = echo
-        self._show = show
+        self._console = console
         self._process: subprocess.Popen[bytes] | None = None
         self._output_ended = asyncio.Event()
 
@@ -141,9 +142,15 @@ class ServiceProgram:
         if not line:
             return
         self._log.write(line)
-        text = self._echo.readable(line)
+        entry = self._echo.hear(line)
+        if entry is None:
+            return
+        progress = progress_of(entry)
+        if progress is not None:
+            self._console.progress(f"{self._name}: {progress.text}", complete=progress.complete)
+        text = self._echo.readable(entry)
         if text is not None:
-            self._show(f"{self._name}: {text}")
+            self._console.line(f"{self._name}: {text}")
 
 
 class Child:

@@ -29,6 +29,14 @@ class Console:
         else:
             self._write(f"{text}\n")
 
+    def progress(self, text: str, *, complete: bool) -> None:
+        """How far something is; the last word on it stays."""
+        if complete:
+            self.done()
+            self.line(text)
+        else:
+            self.step(text)
+
     def line(self, text: str) -> None:
         """A line that stays; the current step moves below it."""
         if self._terminal and self._step:

@@ -45,7 +45,7 @@ async def import_candles(
                 sent += len(chunk)
                 console.step(f"{symbol} {timeframe}: {sent} of {total} candles")
     except AppError as e:
-        raise StartRefused(f"market refused after {sent} candles: {e} ({type(e).__name__})") from e
+        raise StartRefused(f"market refused after {sent} candles: {e}") from e
     finally:
         console.done()
         await bus.close()

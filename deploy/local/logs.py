@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -106,13 +107,16 @@ class Echo:
         self._hidden = 0
         self.last_words = ""
 
-    def readable(self, line: bytes) -> str | None:
-        """The line for the console, or None. Text that is no JSON is kept as ``last_words`` of a crash."""
+    def hear(self, line: bytes) -> dict[str, object] | None:
+        """The log entry of a line; text that is none is kept as ``last_words`` of a crash."""
         entry = _parse(line)
         if entry is None:
             text = line.decode(errors="replace").strip()
             self.last_words = text or self.last_words
-            return None
+        return entry
+
+    def readable(self, entry: dict[str, object]) -> str | None:
+        """The line for the console, or None."""
         if str(entry.get("level", "")).lower() not in _LOUD:
             return None
         now_s = self._clock.monotonic_s()
@@ -126,6 +130,22 @@ class Echo:
         return format_entry(entry) + (
             f" ({hidden} more lines before this one are in the log)" if hidden else ""
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a service is with something that takes a while: ``number`` of ``of``."""
+
+    text: str
+    complete: bool
+
+
+def progress_of(entry: dict[str, object]) -> Progress | None:
+    """What a person wants to see move: an entry with the fields ``number`` and ``of``."""
+    number, of = entry.get("number"), entry.get("of")
+    if type(number) is not int or type(of) is not int:
+        return None
+    return Progress(f"{entry.get('event', '')}, {number} of {of}", number >= of)
 
 
 def format_entry(entry: dict[str, object]) -> str:

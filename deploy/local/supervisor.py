@@ -209,7 +209,7 @@ class Supervisor:
             folder=ROOT,
             log=RotatingLog(self._log_path(process.name)),
             echo=Echo(self._clock),
-            show=self._console.line,
+            console=self._console,
         )
 
     def _child(self, name: str, program: Program) -> Child:
@@ -232,10 +232,15 @@ class Supervisor:
             problems = dict(zip(list(waiting), (probe.problems(answer) for answer in answers), strict=True))
             waiting = {name: port for name, port in waiting.items() if problems[name]}
             if waiting:
-                told = ", ".join(f"{name} ({problems[name]})" for name in waiting)
+                told = ", ".join(f"{name} ({self._life(name) or problems[name]})" for name in waiting)
                 ready = len(addresses.metrics) - len(waiting)
                 self._console.step(f"services: {ready} of {len(addresses.metrics)} ready, waiting for {told}")
                 await asyncio.sleep(_READY_POLL_S)
+
+    def _life(self, name: str) -> str:
+        """What is wrong with a process that can't say it itself."""
+        child = self._children[name]
+        return "" if child.pid else f"ended {child.crashes} times"
 
     def _say_ready(self, stack_keys: keys.Keys, seconds: float) -> None:
         self._console.done()

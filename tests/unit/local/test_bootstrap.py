@@ -30,7 +30,7 @@ PIP_SAYS = {
 }
 PERSON_READS = {
     "network": "the package index can't be reached",
-    "platform": "uvloop==0.23.0 has no package for Python",
+    "platform": "the package index in use has no uvloop==0.23.0 for Python",
     "hash": "is not the one of the lock",
     "disk": "the disk is full",
     "unknown": "ERROR: it broke in a new way",

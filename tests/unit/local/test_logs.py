@@ -10,12 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.local.logs import Echo, LineSplitter, RotatingLog, rotate_appended
+from deploy.local.logs import Echo, LineSplitter, Progress, RotatingLog, progress_of, rotate_appended
 from libs.common.clock import ManualClock
 
 
 def entry(**fields: object) -> bytes:
     return json.dumps(fields).encode() + b"\n"
+
+
+def shown(echo: Echo, line: bytes) -> str | None:
+    heard = echo.hear(line)
+    return None if heard is None else echo.readable(heard)
 
 
 def an_echo(clock: ManualClock | None = None) -> Echo:
@@ -76,36 +81,51 @@ def test_an_endless_line_is_cut() -> None:
 
 @pytest.mark.parametrize("level", ["debug", "info"])
 def test_quiet_entries_are_not_shown(level: str) -> None:
-    assert an_echo().readable(entry(event="tick", level=level)) is None
+    assert shown(an_echo(), entry(event="tick", level=level)) is None
 
 
 def test_a_warning_is_shown_with_its_fields() -> None:
     line = entry(event="bus disconnected", level="warning", timestamp="…", service="auth", tries=3)
-    assert an_echo().readable(line) == "WARNING bus disconnected tries=3"
+    assert shown(an_echo(), line) == "WARNING bus disconnected tries=3"
 
 
 def test_an_exception_shows_its_last_line_only() -> None:
     line = entry(event="consumer failed", level="error", exception="Traceback\n  File x\nValueError: no")
-    assert an_echo().readable(line) == "ERROR consumer failed: ValueError: no"
+    assert shown(an_echo(), line) == "ERROR consumer failed: ValueError: no"
 
 
 def test_a_storm_is_held_back_and_counted() -> None:
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     echo = an_echo(clock)
     line = entry(event="again", level="warning")
-    shown = [echo.readable(line) for _ in range(10)]
-    assert [text is not None for text in shown] == [True] * 3 + [False] * 7
+    lines = [shown(echo, line) for _ in range(10)]
+    assert [text is not None for text in lines] == [True] * 3 + [False] * 7
     clock.advance(10)
-    assert echo.readable(line) == "WARNING again (7 more lines before this one are in the log)"
+    assert shown(echo, line) == "WARNING again (7 more lines before this one are in the log)"
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_read(line: bytes) -> None:
-    an_echo().readable(line)
+    shown(an_echo(), line)
+
+
+@pytest.mark.parametrize(
+    ("fields", "progress"),
+    [
+        ({"event": "history stored", "number": 3, "of": 12}, Progress("history stored, 3 of 12", False)),
+        ({"event": "history stored", "number": 12, "of": 12}, Progress("history stored, 12 of 12", True)),
+        ({"event": "order accepted", "number": 3}, None),
+        ({"event": "x", "number": "3", "of": "12"}, None),
+    ],
+)
+def test_an_entry_that_counts_to_something_is_progress(
+    fields: dict[str, object], progress: Progress | None
+) -> None:
+    assert progress_of(fields) == progress
 
 
 def test_the_last_line_that_is_no_entry_is_kept_for_the_crash() -> None:
     echo = an_echo()
     for line in (b"Traceback:\n", b"RuntimeError: no\n", b"\n", entry(event="x", level="info")):
-        echo.readable(line)
+        shown(echo, line)
     assert echo.last_words == "RuntimeError: no"
