@@ -181,6 +181,24 @@ REVOCATIONS = Command("auth.cmd.revocations.list.v1", auth.RevocationsAsk, auth.
 PASSWORD_CHANGE = Command(
     "auth.cmd.password.change.v1", auth.PasswordChange, auth.PasswordChanged, effect=True, timeout_s=15.0
 )
+CUSTOMER_REGISTER = Command(
+    "auth.cmd.customer.register.v1",
+    auth.CustomerRegister,
+    auth.CustomerRegistered,
+    effect=True,
+    timeout_s=15.0,
+)
+CUSTOMER_LOGIN = Command("auth.cmd.customer.login.v1", auth.CustomerLogin, auth.CustomerIn, timeout_s=15.0)
+CUSTOMER_ACCOUNTS = Command("auth.cmd.customer.accounts.v1", auth.CustomerAsk, auth.CustomerAccounts)
+CUSTOMER_ACCOUNT_OPEN = Command(
+    "auth.cmd.customer.account.open.v1",
+    auth.CustomerAccountOpen,
+    auth.CustomerAccountOpened,
+    effect=True,
+)
+OTP_OFFER = Command("auth.cmd.otp.offer.v1", auth.CustomerAsk, auth.OtpOffer)
+OTP_SET = Command("auth.cmd.otp.set.v1", auth.OtpSet, auth.OtpState, effect=True)
+OTP_CHECK = Command("auth.cmd.otp.check.v1", auth.OtpCheck, house.Done)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
 AUDIT_VERIFY = Command(
@@ -220,6 +238,8 @@ ALERT_CREATE = Command("alerts.cmd.alert.create.v1", alerts.AlertCreate, alerts.
 ALERT_UPDATE = Command("alerts.cmd.alert.update.v1", alerts.AlertUpdate, alerts.AlertIds, effect=True)
 ALERT_DELETE = Command("alerts.cmd.alert.delete.v1", alerts.AlertDelete, alerts.AlertIds, effect=True)
 ALERT_LOG_LIST = Command("alerts.cmd.log.list.v1", alerts.AlertLogAsk, alerts.AlertLogTable)
+ALERT_LOG_DELETE = Command("alerts.cmd.log.delete.v1", alerts.AlertLogDelete, alerts.AlertIds, effect=True)
+ALERT_LOG_CLEAR = Command("alerts.cmd.log.clear.v1", alerts.AlertLogClear, house.Done, effect=True)
 
 # ── notifier ──────────────────────────────────────────────────────────────────────────────────────
 

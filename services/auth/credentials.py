@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from libs.common.clock import Clock
-from libs.common.db import Database
 from libs.common.errors import InvalidData, PermissionDenied
 from libs.common.messages.auth import PasswordChange, PasswordChanged
-from libs.common.outbox import Relay
 from libs.common.principal import STAFF, SessionType
 from services.auth.doorkeeper import Doorkeeper
 from services.auth.errors import BadCredentials, NotEnoughRights, PasswordNotUpdated, UserNotFound
+from services.auth.ground import Ground
 from services.auth.passwords import read_password
 from services.auth.people import Account, Staff, read_flag
 from services.auth.sessions import Sessions
-from services.auth.store import Store
 
 
 class Credentials:
     """Every change ends the sessions that the old password opened."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        store: Store,
-        relay: Relay,
-        clock: Clock,
-        doorkeeper: Doorkeeper,
-        sessions: Sessions,
-    ) -> None:
-        self._database = database
-        self._store = store
-        self._relay = relay
-        self._clock = clock
+    def __init__(self, ground: Ground, doorkeeper: Doorkeeper, sessions: Sessions) -> None:
+        self._database = ground.database
+        self._store = ground.store
+        self._relay = ground.relay
+        self._clock = ground.clock
         self._doorkeeper = doorkeeper
         self._sessions = sessions
 

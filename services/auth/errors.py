@@ -82,3 +82,49 @@ class NotEnoughRights(AppError):
 
     code = "RET_NOT_ENOUGH_RIGHTS"
     http_status = 403
+
+
+class DuplicateRecord(AppError):
+    """A customer with this e-mail exists."""
+
+    code = "DUPLICATE_RECORD"
+    http_status = 409
+
+
+class BadCustomer(AppError):
+    """There is no such customer, or the password is wrong; which of the two is not told."""
+
+    code = "CUSTOMER_NOT_FOUND_OR_INCORRECT"
+    http_status = 403
+
+
+class CustomerDisabled(AppError):
+    """The customer is disabled."""
+
+    code = "CUSTOMER_DISABLED"
+    http_status = 403
+
+
+class OtpRequired(AppError):
+    """The password is right; a one-time code is needed, too."""
+
+    code = "OTP_REQUIRED"
+    http_status = 403
+
+
+class BadOtpCode(AppError):
+    """The one-time code is wrong, old, or was used before."""
+
+    code = "INVALID_OTP_CODE"
+    http_status = 403
+
+
+class OtpNotConfigured(AppError):
+    """A one-time code was given or is needed, but none was ever set up."""
+
+    code = "OTP_NOT_CONFIGURED"
+    http_status = 403
+
+
+class AccountLimitReached(PermissionDenied):
+    """This person has as many trading accounts as a person may have."""

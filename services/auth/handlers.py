@@ -13,6 +13,7 @@ from libs.common.principal import Principal
 from libs.common.subjects import Command
 from services.auth.auditing import Auditor
 from services.auth.credentials import Credentials
+from services.auth.customers import CustomerDoor
 from services.auth.keyring import KeyRing
 from services.auth.service import AuthService
 from services.auth.sessions import Sessions
@@ -27,13 +28,14 @@ class UseCases:
     service: AuthService
     sessions: Sessions
     credentials: Credentials
+    customers: CustomerDoor
     auditor: Auditor
     keyring: KeyRing
 
 
 def handlers_of(use: UseCases) -> Handlers:
     """Every command auth answers."""
-    return [*_signing(use), *_session_handlers(use), *_house_handlers(use)]
+    return [*_signing(use), *_session_handlers(use), *_customer_handlers(use), *_house_handlers(use)]
 
 
 def _signing(use: UseCases) -> Handlers:
@@ -88,6 +90,40 @@ def _session_handlers(use: UseCases) -> Handlers:
         (subjects.STREAM_TOKEN, stream_token),
         (subjects.STREAM_REDEEM, stream_redeem),
         (subjects.REVOCATIONS, revocations),
+    ]
+
+
+def _customer_handlers(use: UseCases) -> Handlers:
+    async def register(message: auth.CustomerRegister, call: Call) -> auth.CustomerRegistered:
+        return await use.customers.register(message)
+
+    async def login(message: auth.CustomerLogin, call: Call) -> auth.CustomerIn:
+        return await use.customers.login(message)
+
+    async def accounts(message: auth.CustomerAsk, call: Call) -> auth.CustomerAccounts:
+        return await use.customers.accounts(message)
+
+    async def account_open(message: auth.CustomerAccountOpen, call: Call) -> auth.CustomerAccountOpened:
+        return await use.customers.open_account(message)
+
+    async def otp_offer(message: auth.CustomerAsk, call: Call) -> auth.OtpOffer:
+        return await use.customers.otp_offer(message)
+
+    async def otp_set(message: auth.OtpSet, call: Call) -> auth.OtpState:
+        return await use.customers.otp_set(message)
+
+    async def otp_check(message: auth.OtpCheck, call: Call) -> Done:
+        await use.customers.otp_check(message)
+        return Done()
+
+    return [
+        (subjects.CUSTOMER_REGISTER, register),
+        (subjects.CUSTOMER_LOGIN, login),
+        (subjects.CUSTOMER_ACCOUNTS, accounts),
+        (subjects.CUSTOMER_ACCOUNT_OPEN, account_open),
+        (subjects.OTP_OFFER, otp_offer),
+        (subjects.OTP_SET, otp_set),
+        (subjects.OTP_CHECK, otp_check),
     ]
 
 

@@ -120,6 +120,32 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class NewPerson:
+    """What a person begins with."""
+
+    email: Email
+    first_name: str
+    last_name: str
+    phone: str = ""
+    brand: str = ""
+    preferred_language: str = ""
+    timezone: str = ""
+    marketing_allowed: bool = False
+    ref_code: str = ""
+
+
+def name_of(new: NewPerson) -> str:
+    """The name an account shows: the person's, else what stands before the @."""
+    return f"{new.first_name} {new.last_name}".strip() or new.email.typed.partition("@")[0]
+
+
+def new_person(profile: Profile) -> NewPerson:
+    """The person behind the first trading account, where only the account's profile was given."""
+    first, last = split_name(profile.name)
+    return NewPerson(profile.email, first, last, phone=profile.phone)
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """A trading account with its person, as stored. ``enable`` is false when either is disabled."""
 
@@ -168,8 +194,25 @@ class Person:
     tier: str
     tier_until_ms: int
     token_version: int
+    phone: str
+    brand: str
+    preferred_language: str
+    timezone: str
+    marketing_allowed: bool
+    ref_code: str
+    status: str
+    desk: str
+    manager_id: int
+    otp_sealed: bytes | None
+    otp_enabled: bool
+    otp_step: int
+    last_login_ms: int
     created_ms: int
     updated_ms: int
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.first_name} {self.last_name}".strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,8 @@ from typing import Any
 
 import msgspec
 
-from libs.common.clock import Clock
-from libs.common.db import Connection, Database
+from libs.common.db import Connection
 from libs.common.errors import NotAuthenticated
-from libs.common.ids import Ids
 from libs.common.messages.auth import (
     Refresh,
     Refreshed,
@@ -27,14 +25,13 @@ from libs.common.messages.auth import (
     StreamToken,
     StreamTokenAsk,
 )
-from libs.common.outbox import Outbox, Relay, fact
 from libs.common.principal import Principal
 from libs.common.subjects import SESSION_REVOKED
 from libs.common.tokens import ACCESS, STREAM, Claims, principal_of, subject_of
 from services.auth.errors import UserDisabled
+from services.auth.ground import Ground
 from services.auth.keyring import KeyRing
 from services.auth.session_store import HeldRefresh, NewSession, SessionStore
-from services.auth.store import Store
 from services.auth.subjects import subject_held
 from services.auth.tokens import ACCESS_S, REFRESH_S, STREAM_S, Subject, claims_of
 
@@ -57,25 +54,14 @@ def hash_token(token: str) -> bytes:
 class Sessions:
     """Begins, continues, checks and ends sessions."""
 
-    def __init__(
-        self,
-        *,
-        database: Database,
-        people: Store,
-        store: SessionStore,
-        outbox: Outbox,
-        relay: Relay,
-        clock: Clock,
-        ids: Ids,
-        keyring: KeyRing,
-    ) -> None:
-        self._database = database
-        self._people = people
+    def __init__(self, ground: Ground, store: SessionStore, keyring: KeyRing) -> None:
+        self._ground = ground
+        self._database = ground.database
+        self._people = ground.store
         self._store = store
-        self._outbox = outbox
-        self._relay = relay
-        self._clock = clock
-        self._ids = ids
+        self._relay = ground.relay
+        self._clock = ground.clock
+        self._ids = ground.ids
         self._keyring = keyring
 
     # ── beginning and going on ──
@@ -255,8 +241,7 @@ class Sessions:
 
     async def _tell(self, tx: Connection, revoked: SessionRevoked) -> None:
         await self._store.insert_revocation(tx, revoked)
-        event = fact(SESSION_REVOKED, revoked, self._ids.event_id(), who=revoked.subject)
-        await self._outbox.append(tx, [event])
+        await self._ground.say(tx, SESSION_REVOKED, revoked, who=revoked.subject)
 
     async def tidy(self) -> None:
         """Forget what nobody can present any more."""

@@ -118,7 +118,7 @@ def customer_signed_in(person: Person, token: str) -> SignedIn:
         leverage=0,
         email=person.email,
         avatar="",
-        name=f"{person.first_name} {person.last_name}".strip(),
+        name=person.full_name,
         phone="",
         address="",
         city="",

@@ -10,7 +10,7 @@ import msgspec
 from libs.common.db import Connection, load_queries
 from libs.common.messages.auth import AuditRow
 from services.auth.keys import KeyState, StoredKey
-from services.auth.people import Account, AccountTerms, Person, Profile, Staff
+from services.auth.people import Account, AccountTerms, NewPerson, Person, Profile, Staff
 from services.auth.throttle import ADDRESS_MAX, WINDOW_MS, Failure
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
@@ -22,11 +22,23 @@ class Store:
     # ── people and accounts ──
 
     async def insert_person(
-        self, tx: Connection, profile: Profile, password_hash: str, names: tuple[str, str], now_ms: int
+        self, tx: Connection, new: NewPerson, password_hash: str, now_ms: int
     ) -> int | None:
         """The new person's id; None when the e-mail is known."""
         person_id: int | None = await tx.fetchval(
-            QUERIES["insert_person"], profile.email.typed, profile.email.key, password_hash, *names, now_ms
+            QUERIES["insert_person"],
+            new.email.typed,
+            new.email.key,
+            password_hash,
+            new.first_name,
+            new.last_name,
+            new.phone,
+            new.brand,
+            new.preferred_language,
+            new.timezone,
+            new.marketing_allowed,
+            new.ref_code,
+            now_ms,
         )
         return person_id
 
@@ -77,6 +89,31 @@ class Store:
         """A person by id."""
         row = await db.fetchrow(QUERIES["person"], person_id)
         return None if row is None else Person(**row)
+
+    async def person_by_email(self, db: Connection, email_key: str) -> Person | None:
+        """A person by folded e-mail."""
+        row = await db.fetchrow(QUERIES["person_by_email"], email_key)
+        return None if row is None else Person(**row)
+
+    async def accounts_of(self, db: Connection, person_id: int) -> list[Account]:
+        """A person's accounts, oldest first."""
+        return [Account(**row) for row in await db.fetch(QUERIES["accounts_of"], person_id)]
+
+    async def lock_person(self, tx: Connection, person_id: int) -> None:
+        """Hold a person until the commit."""
+        await tx.execute(QUERIES["lock_person"], person_id)
+
+    async def set_last_login(self, db: Connection, person_id: int, now_ms: int) -> None:
+        """The person came in by a door of people."""
+        await db.execute(QUERIES["set_last_login"], person_id, now_ms)
+
+    async def set_otp(self, tx: Connection, person_id: int, otp_sealed: bytes, now_ms: int) -> None:
+        """One-time codes are asked for from now on."""
+        await tx.execute(QUERIES["set_otp"], person_id, otp_sealed, now_ms)
+
+    async def use_otp_step(self, db: Connection, person_id: int, step: int) -> bool:
+        """Use a code up; False when it or a later one was used before."""
+        return await db.fetchval(QUERIES["use_otp_step"], person_id, step) is not None
 
     async def logins_of(self, db: Connection, person_id: int) -> tuple[int, ...]:
         """A person's accounts, oldest first."""

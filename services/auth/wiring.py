@@ -15,9 +15,12 @@ from services.auth.adapters.hashing import Hasher
 from services.auth.auditing import Auditor
 from services.auth.config import AuthConfig, read_secret
 from services.auth.credentials import Credentials
+from services.auth.customers import CustomerDoor
 from services.auth.doorkeeper import Doorkeeper
+from services.auth.ground import Ground
 from services.auth.handlers import UseCases, handlers_of
 from services.auth.keyring import KeyRing
+from services.auth.opening import Opening, SignUpRules
 from services.auth.sealing import Sealer, SecretTooShort
 from services.auth.service import AuthService
 from services.auth.session_store import SessionStore
@@ -38,7 +41,8 @@ async def build(config: AuthConfig, base: Base) -> AsyncIterator[App]:
         store = Store()
         hasher = Hasher()
         stack.callback(hasher.close)
-        keyring = KeyRing(base.database, store, _sealer(config, base), base.clock, base.ids)
+        sealer = _sealer(config, base)
+        keyring = KeyRing(base.database, store, sealer, base.clock, base.ids)
         await keyring.open()
         shown = await ensure_first_staff(
             base.database, store, hasher, base.clock, base.ids, config.admin_password
@@ -46,25 +50,16 @@ async def build(config: AuthConfig, base: Base) -> AsyncIterator[App]:
         if shown is not None:
             # Once, on the console of whoever starts it, and never into a log record.
             print(f"staff login 1 (admin) has the password {shown}", file=sys.stderr)  # noqa: T201
-        use = _use_cases(config, base, store, hasher, keyring)
+        use = _use_cases(config, base, store, hasher, keyring, sealer)
         tidy = asyncio.create_task(_tidy(use, base, store), name="auth tidy")
         stack.callback(tidy.cancel)
         yield App(handlers=handlers_of(use))
 
 
-def _use_cases(config: AuthConfig, base: Base, store: Store, hasher: Hasher, keyring: KeyRing) -> UseCases:
-    doorkeeper = Doorkeeper(base.database, store, hasher, base.clock)
-    sessions = Sessions(
-        database=base.database,
-        people=store,
-        store=SessionStore(),
-        outbox=base.outbox,
-        relay=base.relay,
-        clock=base.clock,
-        ids=base.ids,
-        keyring=keyring,
-    )
-    service = AuthService(
+def _use_cases(
+    config: AuthConfig, base: Base, store: Store, hasher: Hasher, keyring: KeyRing, sealer: Sealer
+) -> UseCases:
+    ground = Ground(
         database=base.database,
         store=store,
         outbox=base.outbox,
@@ -72,22 +67,17 @@ def _use_cases(config: AuthConfig, base: Base, store: Store, hasher: Hasher, key
         bus=base.bus,
         clock=base.clock,
         ids=base.ids,
-        doorkeeper=doorkeeper,
-        sessions=sessions,
-        sign_up_open=config.signup == "on",
-        sign_up_groups=config.sign_up_groups,
     )
-    credentials = Credentials(
-        database=base.database,
-        store=store,
-        relay=base.relay,
-        clock=base.clock,
-        doorkeeper=doorkeeper,
-        sessions=sessions,
-    )
-    auditor = Auditor(base.database, store, base.clock)
+    doorkeeper = Doorkeeper(base.database, store, hasher, base.clock)
+    opening = Opening(ground, doorkeeper, SignUpRules(config.signup == "on", config.sign_up_groups))
+    sessions = Sessions(ground, SessionStore(), keyring)
     return UseCases(
-        service=service, sessions=sessions, credentials=credentials, auditor=auditor, keyring=keyring
+        service=AuthService(ground, opening, doorkeeper, sessions),
+        sessions=sessions,
+        credentials=Credentials(ground, doorkeeper, sessions),
+        customers=CustomerDoor(ground, opening, doorkeeper, sessions, sealer),
+        auditor=Auditor(base.database, store, base.clock),
+        keyring=keyring,
     )
 
 

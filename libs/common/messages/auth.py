@@ -334,3 +334,154 @@ class PasswordChanged(msgspec.Struct, frozen=True, kw_only=True):
 
     data: str | msgspec.UnsetType = msgspec.UNSET
     login: str | msgspec.UnsetType = msgspec.UNSET
+
+
+# ── customers (broker 3) ────────────────────────────────────────────────────────────────────────
+
+
+class CustomerRegister(msgspec.Struct, frozen=True, kw_only=True):
+    """Register a customer; the person gets a demo account, too. ``ip`` is the caller's address."""
+
+    email: str
+    password: str
+    first_name: str = ""
+    last_name: str = ""
+    phone: str = ""
+    brand: str = ""
+    preferred_language: str = ""
+    timezone: str = ""
+    marketing_allowed: int = 0
+    ip: str = ""
+
+
+class CustomerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer as registration shows it, in the contract's order."""
+
+    customer_id: int
+    email: str
+    first_name: str
+    last_name: str
+    full_name: str
+    status: str
+    enable: int
+    brand: str
+    created_time: int
+    updated_time: int
+
+
+class CustomerRegistered(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a registration."""
+
+    registered: bool = True
+    customer: CustomerRecord
+
+
+class CustomerLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign in as a customer; ``otp_code`` is needed when one-time codes are on."""
+
+    email: str
+    password: str
+    otp_code: str | None = None
+    ip: str = ""
+
+
+class CustomerAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """A trading account linked to a customer."""
+
+    login: int
+    customer_id: int
+    enable: int
+    leverage: int
+    group: str
+    name: str
+    email: str
+
+
+class CustomerIn(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer's sign-in object, in the contract's order; the refresh token is ours, last."""
+
+    customer_id: int
+    email: str
+    full_name: str
+    first_name: str
+    last_name: str
+    status: str
+    phone: str
+    preferred_language: str
+    brand: str
+    desk: str
+    manager_id: int
+    last_login_time: int
+    otp_enabled: int
+    accounts: list[CustomerAccount]
+    token: str = msgspec.field(name="__token")
+    refresh_token: str
+
+
+class CustomerAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of the customer of this session."""
+
+    customer_id: int
+
+
+class CustomerAccounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The accounts a customer may choose from."""
+
+    accounts: list[CustomerAccount]
+
+
+class CustomerAccountOpen(msgspec.Struct, frozen=True, kw_only=True):
+    """Open a further account for the customer of this session."""
+
+    customer_id: int
+    leverage: int | None = None
+    currency: str | None = None
+    ip: str = ""
+
+
+class CustomerAccountOpened(msgspec.Struct, frozen=True, kw_only=True):
+    """The new account, and a token that may name it."""
+
+    login: int
+    customer_id: int
+    enable: int
+    leverage: int
+    group: str
+    name: str
+    email: str
+    currency: str
+    token: str = msgspec.field(name="__token")
+
+
+class OtpOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """A secret for an authenticator app; it counts once a code of it was given back."""
+
+    otp_url: str
+    secret: str
+    algorithm: str
+    digits: int
+    period: int
+
+
+class OtpSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Switch one-time codes on, or to another secret with a code of the one before."""
+
+    customer_id: int
+    secret: str
+    code: str
+    current_code: str | None = None
+    ip: str = ""
+
+
+class OtpState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one-time codes are asked for."""
+
+    otp_enabled: int
+
+
+class OtpCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """Is this code right now?"""
+
+    customer_id: int
+    code: str
+    ip: str = ""

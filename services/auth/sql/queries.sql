@@ -3,9 +3,11 @@
 
 -- name: insert_person
 -- A new person; no row comes back when the e-mail is known.
--- $1 email  $2 email_key  $3 password_hash  $4 first_name  $5 last_name  $6 now_ms
-INSERT INTO auth.person (email, email_key, password_hash, first_name, last_name, created_ms, updated_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $6)
+-- $1 email  $2 email_key  $3 password_hash  $4 first_name  $5 last_name  $6 phone  $7 brand
+-- $8 preferred_language  $9 timezone  $10 marketing_allowed  $11 ref_code  $12 now_ms
+INSERT INTO auth.person (email, email_key, password_hash, first_name, last_name, phone, brand,
+                         preferred_language, timezone, marketing_allowed, ref_code, created_ms, updated_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
 ON CONFLICT (email_key) DO NOTHING
 RETURNING person_id;
 
@@ -264,9 +266,50 @@ UPDATE auth.staff SET password_hash = $2 WHERE login = $1;
 -- One person.
 -- $1 person_id
 SELECT person_id, email, email_key, password_hash, first_name, last_name, enable, email_verified, tier,
-       tier_until_ms, token_version, created_ms, updated_ms
+       tier_until_ms, token_version, phone, brand, preferred_language, timezone, marketing_allowed, ref_code,
+       status, desk, manager_id, otp_sealed, otp_enabled, otp_step, last_login_ms, created_ms, updated_ms
   FROM auth.person
  WHERE person_id = $1;
+
+-- name: person_by_email
+-- One person by folded e-mail.
+-- $1 email_key
+SELECT person_id, email, email_key, password_hash, first_name, last_name, enable, email_verified, tier,
+       tier_until_ms, token_version, phone, brand, preferred_language, timezone, marketing_allowed, ref_code,
+       status, desk, manager_id, otp_sealed, otp_enabled, otp_step, last_login_ms, created_ms, updated_ms
+  FROM auth.person
+ WHERE email_key = $1;
+
+-- name: lock_person
+-- Hold a person until the commit: further accounts are opened one after the other.
+-- $1 person_id
+SELECT person_id FROM auth.person WHERE person_id = $1 FOR UPDATE;
+
+-- name: accounts_of
+-- A person's accounts, oldest first.
+-- $1 person_id
+SELECT a.login, a.person_id, a.group_name, a.currency, a.leverage, a.enable AND p.enable AS enable,
+       a.enable_read_only, a.enable_change_password, a.send_reports, a.investor_hash, a.name, p.email,
+       a.avatar, a.phone, a.address, a.city, a.state, a.country, a.zipcode, a.comment, a.lead_source,
+       a.external_id, a.user_color, a.token_version, a.opened_ms, p.password_hash, p.tier, p.tier_until_ms
+  FROM auth.account AS a JOIN auth.person AS p USING (person_id)
+ WHERE a.person_id = $1
+ ORDER BY a.opened_ms, a.login;
+
+-- name: set_last_login
+-- A person came in by a door of people.
+-- $1 person_id  $2 now_ms
+UPDATE auth.person SET last_login_ms = $2 WHERE person_id = $1;
+
+-- name: set_otp
+-- One-time codes are asked for from now on.
+-- $1 person_id  $2 otp_sealed  $3 now_ms
+UPDATE auth.person SET otp_sealed = $2, otp_enabled = true, updated_ms = $3 WHERE person_id = $1;
+
+-- name: use_otp_step
+-- Use a code up; no row when it or a later one was used before.
+-- $1 person_id  $2 step
+UPDATE auth.person SET otp_step = $2 WHERE person_id = $1 AND otp_step < $2 RETURNING person_id;
 
 -- name: logins_of
 -- A person's accounts, oldest first.
