@@ -112,8 +112,13 @@ NOTIFIER_SCANNER = Consumer(
     durable="notifier-scanner", stream="SCANNER", service="notifier", filters=(SCANNER_NOTICE.pattern,)
 )
 
+ALERTS_MARKET = Consumer(
+    durable="alerts-market", stream="MARKET", service="alerts", filters=("market.evt.>",), ack=False
+)
+
 CONSUMERS: tuple[Consumer, ...] = (
     TRADING_ACCOUNTS,
+    ALERTS_MARKET,
     NOTIFIER_AUTH,
     NOTIFIER_ALERTS,
     NOTIFIER_TRADING,

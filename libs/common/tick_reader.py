@@ -1,6 +1,6 @@
 """Every tick of a symbol, in order, for services that must not miss one: alerts and trading.
 
-Lifecycle: ``start`` subscribes and asks market for the last quotes, ``stop`` ends it. ``notify`` is
+Lifecycle: ``hear`` subscribes and asks market for the last quotes, ``stop`` ends it. ``notify`` is
 called when there may be something to take; ``take`` gives everything that is ready, so that a reader
 that is busy takes more the next time. Core NATS may lose ticks; ``seq`` shows it. A symbol with a hole waits
 while the missing frames are fetched from market, the others go on. Holes are looked for at each tick,
@@ -16,8 +16,9 @@ What market can't give any more is said in the batch as a ``Hole``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import structlog
@@ -122,38 +123,34 @@ class TickReader:
         self._due: dict[_Lane, None] = {}
         self._check_now = asyncio.Event()
         self._waiting = 0
-        self._started = False  # nothing is passed on before the last quotes are known
+        self._open: set[str] = set()  # profiles whose last quotes are known; no tick passes before that
+        self._checking: asyncio.Task[None] | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         bus.on_reconnect(self._check_now.set)
         for metric in (_passed, _merged, _fetched, _holes, _broken, _backlog):
             metric.labels(service)
 
-    async def start(self, profiles: Iterable[str], seen: Mapping[Key, int]) -> list[tuple[str, Quote]]:
-        """Hear ``profiles``, going on after the seqs in ``seen``; the last quotes of market.
+    async def hear(self, profiles: Iterable[str], seen: Mapping[Key, int]) -> list[tuple[str, Quote]]:
+        """Hear more profiles, going on after the seqs in ``seen``; the last quotes of market.
 
         A symbol that is not in ``seen`` goes on after its last quote. Returns when market has answered.
         """
-        for profile in profiles:
+        wanted = frozenset(profiles)
+        for profile in wanted:
             await self._subscribe(profile)
         self.rewind(seen)
-        quotes = await self._last_quotes_patiently()
+        quotes = [quote for quote in await self._last_quotes_patiently() if quote[0] in wanted]
         self._compare(quotes, begin=True)
-        self._started = True
+        self._open |= wanted
         self._notify()  # for what was heard meanwhile
-        self._spawn(self._check())
+        if self._checking is None:
+            self._checking = self._spawn(self._check())
         return quotes
 
-    async def watch(self, profile: str, seen: Mapping[Key, int]) -> list[tuple[str, Quote]]:
-        """Hear one more profile, as ``start`` does; its last quotes."""
-        await self._subscribe(profile)
-        self.rewind(seen)
-        quotes = [q for q in await self._last_quotes_patiently() if q[0] == profile]
-        self._compare(quotes, begin=True)
-        return quotes
-
-    async def unwatch(self, profile: str) -> None:
+    async def leave(self, profile: str) -> None:
         """Hear a profile no more."""
+        self._open.discard(profile)
         subscription = self._subscriptions.pop(profile, None)
         if subscription is not None:
             await subscription.stop()
@@ -164,9 +161,9 @@ class TickReader:
             self._waiting -= lane.waiting()
 
     @property
-    def watched(self) -> frozenset[str]:
-        """The profiles that are heard."""
-        return frozenset(self._subscriptions)
+    def profiles(self) -> frozenset[str]:
+        """The profiles that are heard and whose last quotes are known."""
+        return frozenset(self._open)
 
     def rewind(self, seen: Mapping[Key, int]) -> None:
         """Pass on again what follows these seqs."""
@@ -259,10 +256,11 @@ class TickReader:
     def take(self) -> list[Batch]:
         """Everything that is ready; each tick once, those of a symbol in order."""
         batches: list[Batch] = []
-        if not self._started:
-            return batches
         due, self._due = self._due, {}
         for lane in due:
+            if lane.profile not in self._open:
+                self._due[lane] = None
+                continue
             if lane.raw:
                 self._decode(lane)
             self._advance(lane, batches)
@@ -404,10 +402,11 @@ class TickReader:
             elif lane.known > lane.seen:
                 self._wake_for(lane)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def runs_of(ticks: Sequence[Quote]) -> list[_Run]:

@@ -132,3 +132,16 @@ class AlertLogTable(msgspec.Struct, frozen=True):
 
     structure: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
+
+
+class AlertLogDelete(msgspec.Struct, frozen=True, kw_only=True):
+    """Take one row of the log away (8.6)."""
+
+    id: int
+    login: int
+
+
+class AlertLogClear(msgspec.Struct, frozen=True, kw_only=True):
+    """Take an account's whole log away (8.6)."""
+
+    login: int

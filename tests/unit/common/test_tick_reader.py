@@ -101,7 +101,7 @@ class Reading:
 async def opened(market: Market, seen: dict[tuple[str, str], int] | None = None, **options: Any) -> Reading:
     await market.open()
     reading = Reading(market, **options)
-    await reading.reader.start(["raw"], seen or {})
+    await reading.reader.hear(["raw"], seen or {})
     return reading
 
 
@@ -124,7 +124,7 @@ async def test_a_symbol_begins_after_its_last_quote_which_the_start_returns() ->
     for _ in range(7):
         await market.tick("EURUSD", 1.5)
     reading = Reading(market)
-    quotes = await reading.reader.start(["raw"], {})
+    quotes = await reading.reader.hear(["raw"], {})
     assert [(profile, quote.seq, quote.bid) for profile, quote in quotes] == [("raw", 7, 1.5)]
     await market.tick("EURUSD", 1.6)
     await reading.has("EURUSD", 8)
@@ -284,7 +284,7 @@ async def test_below_the_bound_nothing_is_merged_however_long_the_handler_takes(
 async def test_nothing_is_passed_on_before_the_last_quotes_are_known() -> None:
     market = Market()
     reading = Reading(market)
-    starting = asyncio.create_task(reading.reader.start(["raw"], {}))
+    starting = asyncio.create_task(reading.reader.hear(["raw"], {}))
     await wait_until(lambda: market.server.listeners)
     await market.tick("EURUSD", 1.0)
     assert reading.reader.take() == []
@@ -301,10 +301,10 @@ async def test_a_profile_more_is_heard_after_its_last_quotes_and_one_less_no_mor
     reading = await opened(market)
     await market.tick("EURUSD", 1.0)
     await reading.has("EURUSD", 1)
-    assert reading.reader.watched == {"raw"}
-    await reading.reader.unwatch("raw")
+    assert reading.reader.profiles == {"raw"}
+    await reading.reader.leave("raw")
     await market.tick("EURUSD", 2.0)
-    quotes = await reading.reader.watch("raw", {})
+    quotes = await reading.reader.hear(["raw"], {})
     assert [quote.seq for _, quote in quotes] == [2]
     await market.tick("EURUSD", 3.0)
     await reading.has("EURUSD", 3)
