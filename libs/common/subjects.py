@@ -160,6 +160,7 @@ WATCH_REMOVE = Command("market.cmd.watch.remove.v1", market.WatchRemove, house.D
 
 ACCOUNT_OPENED = Subject("auth.evt.account.opened.v1.{login}", auth.AccountOpened, stream="AUTH")
 SESSION_REVOKED = Subject("auth.evt.session.revoked.v1.{who}", auth.SessionRevoked, stream="AUTH")
+ACCOUNT_CHANGED = Subject("auth.evt.account.changed.v1.{login}", auth.AccountChanged, stream="AUTH")
 PERSON_CHANGED = Subject("auth.evt.person.changed.v1.{person}", auth.PersonChanged, stream="AUTH")
 
 SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
@@ -199,6 +200,17 @@ CUSTOMER_ACCOUNT_OPEN = Command(
 OTP_OFFER = Command("auth.cmd.otp.offer.v1", auth.CustomerAsk, auth.OtpOffer)
 OTP_SET = Command("auth.cmd.otp.set.v1", auth.OtpSet, auth.OtpState, effect=True)
 OTP_CHECK = Command("auth.cmd.otp.check.v1", auth.OtpCheck, house.Done)
+USER_UPDATE = Command("auth.cmd.user.update.v1", auth.UserUpdate, auth.Account, effect=True)
+PERSON_FIND = Command(
+    "auth.cmd.person.get.v1", auth.PersonName, auth.PersonView, callers=("gateway", "billing", "notifier")
+)
+PERSON_SET = Command(
+    "auth.cmd.person.set.v1", auth.PersonSet, auth.PersonView, effect=True, callers=("gateway", "billing")
+)
+STAFF_ADD = Command("auth.cmd.staff.add.v1", auth.StaffAdd, auth.StaffView, effect=True, timeout_s=15.0)
+STAFF_UPDATE = Command("auth.cmd.staff.update.v1", auth.StaffUpdate, auth.StaffView, effect=True)
+STAFF_LIST = Command("auth.cmd.staff.list.v1", auth.StaffAsk, auth.StaffList)
+SSO = Command("auth.cmd.sso.v1", auth.SsoAsk, auth.SignedIn)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
 AUDIT_VERIFY = Command(

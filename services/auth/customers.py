@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from libs.common.db import Connection
 from libs.common.errors import InvalidData, NotAuthenticated
 from libs.common.messages.auth import (
     CustomerAccount,
@@ -21,9 +20,7 @@ from libs.common.messages.auth import (
     OtpOffer,
     OtpSet,
     OtpState,
-    PersonChanged,
 )
-from libs.common.subjects import PERSON_CHANGED
 from services.auth import people, totp
 from services.auth.doorkeeper import Doorkeeper
 from services.auth.errors import (
@@ -45,6 +42,7 @@ from services.auth.people import Account, NewPerson, Person, Profile
 from services.auth.sealing import Sealer
 from services.auth.sessions import Sessions
 from services.auth.signed_in import customer_subject
+from services.auth.telling import tell_person_changed
 from services.auth.throttle import network_of
 
 ISSUER = "Tradewind"
@@ -158,7 +156,7 @@ class CustomerDoor:
                 tx, person.person_id, _profile(person, accounts), terms, login=None, now_ms=now_ms
             )
             logins = (*(a.login for a in accounts), account.login)
-            await self._tell(tx, person, logins)
+            await tell_person_changed(self._ground, tx, person, logins, now_ms)
         self._ground.relay.wake()
         await self._opening.tell_trading(account)
         subject = customer_subject(person, logins)
@@ -174,17 +172,6 @@ class CustomerDoor:
             currency=account.currency,
             token=given.access,
         )
-
-    async def _tell(self, tx: Connection, person: Person, logins: tuple[int, ...]) -> None:
-        changed = PersonChanged(
-            person_id=person.person_id,
-            tier=person.tier,
-            tier_until_ms=person.tier_until_ms,
-            enable=int(person.enable),
-            logins=logins,
-            changed_ms=self._ground.clock.now_ms(),
-        )
-        await self._ground.say(tx, PERSON_CHANGED, changed, person=person.person_id)
 
     async def _person(self, person_id: int) -> Person:
         async with self._ground.database.connection() as db:

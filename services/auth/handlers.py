@@ -11,6 +11,7 @@ from libs.common.messages import auth
 from libs.common.messages.house import Done
 from libs.common.principal import Principal
 from libs.common.subjects import Command
+from services.auth.administration import Administration
 from services.auth.auditing import Auditor
 from services.auth.credentials import Credentials
 from services.auth.customers import CustomerDoor
@@ -29,13 +30,20 @@ class UseCases:
     sessions: Sessions
     credentials: Credentials
     customers: CustomerDoor
+    administration: Administration
     auditor: Auditor
     keyring: KeyRing
 
 
 def handlers_of(use: UseCases) -> Handlers:
     """Every command auth answers."""
-    return [*_signing(use), *_session_handlers(use), *_customer_handlers(use), *_house_handlers(use)]
+    return [
+        *_signing(use),
+        *_session_handlers(use),
+        *_customer_handlers(use),
+        *_administration_handlers(use),
+        *_house_handlers(use),
+    ]
 
 
 def _signing(use: UseCases) -> Handlers:
@@ -124,6 +132,39 @@ def _customer_handlers(use: UseCases) -> Handlers:
         (subjects.OTP_OFFER, otp_offer),
         (subjects.OTP_SET, otp_set),
         (subjects.OTP_CHECK, otp_check),
+    ]
+
+
+def _administration_handlers(use: UseCases) -> Handlers:
+    async def user_update(message: auth.UserUpdate, call: Call) -> auth.Account:
+        return await use.administration.update_user(message)
+
+    async def person_find(message: auth.PersonName, call: Call) -> auth.PersonView:
+        return await use.administration.find_person(message)
+
+    async def person_set(message: auth.PersonSet, call: Call) -> auth.PersonView:
+        return await use.administration.set_person(message)
+
+    async def staff_add(message: auth.StaffAdd, call: Call) -> auth.StaffView:
+        return await use.administration.add_staff(message)
+
+    async def staff_update(message: auth.StaffUpdate, call: Call) -> auth.StaffView:
+        return await use.administration.update_staff(message)
+
+    async def staff_list(message: auth.StaffAsk, call: Call) -> auth.StaffList:
+        return await use.administration.list_staff()
+
+    async def sso(message: auth.SsoAsk, call: Call) -> auth.SignedIn:
+        return await use.administration.sso(message)
+
+    return [
+        (subjects.USER_UPDATE, user_update),
+        (subjects.PERSON_FIND, person_find),
+        (subjects.PERSON_SET, person_set),
+        (subjects.STAFF_ADD, staff_add),
+        (subjects.STAFF_UPDATE, staff_update),
+        (subjects.STAFF_LIST, staff_list),
+        (subjects.SSO, sso),
     ]
 
 

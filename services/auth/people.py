@@ -15,6 +15,7 @@ EMAIL_CHARS_MAX = 254
 LEVERAGE_MAX = 10_000
 LOGIN_MAX = 2**53 - 1  # JSON numbers of every client are exact up to here
 STAFF_BOOTSTRAP_LOGIN = 1
+TIERS = ("free", "go", "plus", "pro")
 
 _LOCAL = r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}"
 _LABEL = r"[^\W_](?:(?:[^\W_]|-){0,61}[^\W_])?"

@@ -142,6 +142,72 @@ class Store:
         """Keep the same password under newer parameters."""
         await db.execute(QUERIES["rehash_person_password"], person_id, before, now)
 
+    # ── administration ──
+
+    async def lock_account(self, tx: Connection, login: int) -> None:
+        """Hold an account until the commit."""
+        await tx.execute(QUERIES["lock_account"], login)
+
+    async def account_enabled(self, tx: Connection, login: int) -> bool:
+        """The account's own flag, whatever its person's."""
+        enabled: bool = await tx.fetchval(QUERIES["account_enabled"], login)
+        return enabled
+
+    async def update_account(self, tx: Connection, account: Account, *, enable: bool) -> None:
+        """Replace what staff may change of an account."""
+        await tx.execute(
+            QUERIES["update_account"],
+            account.login,
+            account.group_name,
+            account.currency,
+            account.leverage,
+            enable,
+            account.enable_read_only,
+            account.enable_change_password,
+            account.send_reports,
+            account.name,
+            account.phone,
+            account.country,
+            account.city,
+            account.address,
+            account.state,
+            account.zipcode,
+            account.comment,
+            account.lead_source,
+        )
+
+    async def set_tier(self, tx: Connection, person_id: int, tier: str, until_ms: int, now_ms: int) -> None:
+        """What a person has bought, and until when."""
+        await tx.execute(QUERIES["set_tier"], person_id, tier, until_ms, now_ms)
+
+    async def set_person_enabled(self, tx: Connection, person_id: int, enable: bool, now_ms: int) -> None:
+        """Whether a person may come in."""
+        await tx.execute(QUERIES["set_person_enabled"], person_id, enable, now_ms)
+
+    async def lock_staff(self, tx: Connection) -> None:
+        """Changes of staff happen one after the other."""
+        await tx.execute(QUERIES["lock_staff"])
+
+    async def next_staff_login(self, tx: Connection) -> int:
+        """The lowest number above 1 that nobody has."""
+        login: int = await tx.fetchval(QUERIES["next_staff_login"])
+        return login
+
+    async def update_staff(self, tx: Connection, staff: Staff) -> None:
+        """Replace what an administrator may change of staff."""
+        await tx.execute(
+            QUERIES["update_staff"], staff.login, staff.session_type, staff.name, staff.email, staff.enable
+        )
+
+    async def admins_besides(self, tx: Connection, login: int) -> int:
+        """How many enabled administrators there are besides one."""
+        count: int = await tx.fetchval(QUERIES["admins_besides"], login)
+        return count
+
+    async def all_staff(self, db: Connection) -> list[Staff]:
+        """Every member of staff."""
+        return [Staff(**row) for row in await db.fetch(QUERIES["all_staff"])]
+
     # ── wrong passwords ──
 
     async def failures(self, db: Connection, network: str, name: str, now_ms: int) -> list[Failure]:

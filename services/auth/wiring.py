@@ -12,6 +12,7 @@ import structlog
 from libs.common.errors import ConfigInvalid
 from libs.common.service import App, Base
 from services.auth.adapters.hashing import Hasher
+from services.auth.administration import Administration
 from services.auth.auditing import Auditor
 from services.auth.config import AuthConfig, read_secret
 from services.auth.credentials import Credentials
@@ -76,6 +77,7 @@ def _use_cases(
         sessions=sessions,
         credentials=Credentials(ground, doorkeeper, sessions),
         customers=CustomerDoor(ground, opening, doorkeeper, sessions, sealer),
+        administration=Administration(ground, opening, doorkeeper, sessions),
         auditor=Auditor(base.database, store, base.clock),
         keyring=keyring,
     )

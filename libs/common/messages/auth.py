@@ -485,3 +485,121 @@ class OtpCheck(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: int
     code: str
     ip: str = ""
+
+
+# ── administration ──────────────────────────────────────────────────────────────────────────────
+
+
+class AccountChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """What others keep of a trading account is out of date. Trading takes over group and leverage."""
+
+    login: int
+    person_id: int
+    group: str
+    currency: str
+    leverage: int
+    enable: int
+    enable_read_only: int
+    changed_ms: int
+
+
+class UserUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """Staff changes an account; absent fields stay."""
+
+    login: int
+    group: str | None = None
+    leverage: int | None = None
+    enable: int | None = None
+    enable_read_only: int | None = None
+    enable_change_password: int | None = None
+    send_reports: int | None = None
+    name: str | None = None
+    phone: str | None = None
+    country: str | None = None
+    city: str | None = None
+    address: str | None = None
+    state: str | None = None
+    zipcode: str | None = None
+    comment: str | None = None
+    lead_source: str | None = None
+
+
+class PersonName(msgspec.Struct, frozen=True, kw_only=True):
+    """A person, by id or by e-mail; RET_USER_NOT_FOUND when there is none."""
+
+    customer_id: int | None = None
+    email: str | None = None
+
+
+class PersonView(msgspec.Struct, frozen=True, kw_only=True):
+    """What others may know of a person."""
+
+    customer_id: int
+    email: str
+    email_verified: int
+    enable: int
+    tier: str
+    tier_until_ms: int
+    logins: tuple[int, ...]
+    created_ms: int
+
+
+class PersonSet(msgspec.Struct, frozen=True, kw_only=True):
+    """Change the tier of a person, or whether it may come in at all; absent fields stay.
+
+    ``tier_until_ms`` 0 is without an end; it counts with ``tier`` only.
+    """
+
+    customer_id: int | None = None
+    email: str | None = None
+    tier: str | None = None
+    tier_until_ms: int = 0
+    enable: int | None = None
+
+
+class StaffAdd(msgspec.Struct, frozen=True, kw_only=True):
+    """An administrator adds a member of staff: session type 1 manager, 2 dealer, 3 admin."""
+
+    name: str
+    password: str
+    type: int
+    email: str = ""
+    login: int | None = None
+
+
+class StaffUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An administrator changes a member of staff; absent fields stay."""
+
+    login: int
+    name: str | None = None
+    email: str | None = None
+    type: int | None = None
+    enable: int | None = None
+
+
+class StaffView(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of staff."""
+
+    login: int
+    type: int
+    name: str
+    email: str
+    enable: int
+    regdate: int
+
+
+class StaffAsk(msgspec.Struct, frozen=True):
+    """Every member of staff."""
+
+
+class StaffList(msgspec.Struct, frozen=True, kw_only=True):
+    """``{"staff":[…]}``, by login."""
+
+    staff: list[StaffView]
+
+
+class SsoAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """An administrator signs in as an account, to open its terminal (broker 2.5)."""
+
+    login: int
+    ip: str = ""

@@ -363,3 +363,62 @@ DELETE FROM auth.sign_in_failure WHERE network = $1 AND name = $2;
 -- Remove what left the window.
 -- $1 before_ms
 DELETE FROM auth.sign_in_failure WHERE at_ms < $1;
+
+-- ── administration ──
+
+-- name: lock_account
+-- Hold an account until the commit.
+-- $1 login
+SELECT login FROM auth.account WHERE login = $1 FOR UPDATE;
+
+-- name: update_account
+-- Replace what staff may change of an account.
+-- $1 login  $2 group_name  $3 currency  $4 leverage  $5 enable  $6 enable_read_only
+-- $7 enable_change_password  $8 send_reports  $9 name  $10 phone  $11 country  $12 city  $13 address
+-- $14 state  $15 zipcode  $16 comment  $17 lead_source
+UPDATE auth.account
+   SET group_name = $2, currency = $3, leverage = $4, enable = $5, enable_read_only = $6,
+       enable_change_password = $7, send_reports = $8, name = $9, phone = $10, country = $11, city = $12,
+       address = $13, state = $14, zipcode = $15, comment = $16, lead_source = $17
+ WHERE login = $1;
+
+-- name: account_enabled
+-- The account's own flag, whatever its person's.
+-- $1 login
+SELECT enable FROM auth.account WHERE login = $1;
+
+-- name: set_tier
+-- What a person has bought, and until when.
+-- $1 person_id  $2 tier  $3 tier_until_ms  $4 now_ms
+UPDATE auth.person SET tier = $2, tier_until_ms = $3, updated_ms = $4 WHERE person_id = $1;
+
+-- name: set_person_enabled
+-- Whether a person may come in.
+-- $1 person_id  $2 enable  $3 now_ms
+UPDATE auth.person SET enable = $2, updated_ms = $3 WHERE person_id = $1;
+
+-- name: lock_staff
+-- Changes of staff happen one after the other: there must always be an administrator left.
+SELECT pg_advisory_xact_lock(hashtext('tradewind auth staff'));
+
+-- name: next_staff_login
+-- The lowest number above 1 that nobody has.
+SELECT coalesce(min(l.login) + 1, 2) AS login
+  FROM auth.login AS l
+ WHERE l.login >= 1 AND NOT EXISTS (SELECT FROM auth.login AS n WHERE n.login = l.login + 1);
+
+-- name: update_staff
+-- Replace what an administrator may change of staff.
+-- $1 login  $2 session_type  $3 name  $4 email  $5 enable
+UPDATE auth.staff SET session_type = $2, name = $3, email = $4, enable = $5 WHERE login = $1;
+
+-- name: admins_besides
+-- How many enabled administrators there are besides one.
+-- $1 login
+SELECT count(*) AS count FROM auth.staff WHERE session_type = 3 AND enable AND login <> $1;
+
+-- name: all_staff
+-- Every member of staff.
+SELECT login, session_type, name, email, password_hash, enable, token_version, created_ms
+  FROM auth.staff
+ ORDER BY login;
