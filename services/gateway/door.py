@@ -7,6 +7,7 @@ not cancel what it asked for: aiohttp leaves the handler running.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class Ports:
     locals: Mapping[str, Local]
     stream: StreamHandler
     refresh_market: Callable[[], Awaitable[None]]
+    learn_revocations: Callable[[], Awaitable[None]]
     tls: bool = False
     public_https: bool = False
 
@@ -178,7 +180,11 @@ class Door:
         else:
             answer = await self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
         if row.starts_session:
-            call.cookies.append(self._session_cookie(call, answer))
+            call.cookies.append(self._session_cookie(call, _token_in.decode(answer).token, COOKIE_MAX_AGE_S))
+        if row.ends_session:
+            with contextlib.suppress(AppError):  # the session is over anyway, and the facts say so
+                await self._ports.learn_revocations()
+            call.cookies.append(self._session_cookie(call, "", 0))
         return call.surface.success(answer)
 
     async def _audited(self, call: _Call, row: Endpoint, asked: Any, caller: Caller, payload: bytes) -> bytes:
@@ -293,14 +299,13 @@ class Door:
             response.headers.add("Set-Cookie", cookie)
         return response
 
-    def _session_cookie(self, call: _Call, answer: bytes) -> str:
-        token = _token_in.decode(answer).token
+    def _session_cookie(self, call: _Call, token: str, max_age_s: int) -> str:
         request = call.request
         secure = self._ports.public_https or self._ports.addresses.secure(
             request.remote or "", request.headers.get("X-Forwarded-Proto"), tls=self._ports.tls
         )
         flags = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
-        return f"{call.surface.cookie}={token}; Max-Age={COOKIE_MAX_AGE_S}{flags}"
+        return f"{call.surface.cookie}={token}; Max-Age={max_age_s}{flags}"
 
 
 def _wants_upgrade(request: web.BaseRequest) -> bool:

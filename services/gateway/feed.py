@@ -12,10 +12,18 @@ from collections.abc import Callable
 import structlog
 
 from libs.common.bus import Bus, Stored, decode
-from libs.common.errors import AppError
+from libs.common.errors import AppError, MessageUnreadable
+from libs.common.messages.auth import SessionRevoked
 from libs.common.messages.market import Quote, SnapshotAsk
 from libs.common.streams import gateway_consumers
-from libs.common.subjects import PUSH_STREAM, QUOTE, QUOTES_SNAPSHOT, account_pushes, untoken
+from libs.common.subjects import (
+    PUSH_STREAM,
+    QUOTE,
+    QUOTES_SNAPSHOT,
+    SESSION_REVOKED,
+    account_pushes,
+    untoken,
+)
 from services.gateway.hub import Hub
 from services.gateway.socket import Replay
 
@@ -24,27 +32,39 @@ log = structlog.get_logger()
 RETRY_S = 0.5
 RETRY_S_MAX = 10.0
 REPLAY_MAX = 1_000
+_REVOKED = SESSION_REVOKED.pattern.removesuffix("*")
 NEWEST = 2**62  # a position after everything: a history asked from there only tells the bounds
 
 
 class Feed:
-    """Feeds one hub. ``on_market_fact`` hears that instruments or groups changed."""
+    """Feeds one hub. ``on_market`` hears that instruments or groups changed, ``on_revoked`` whose tokens
+    stopped counting."""
 
-    def __init__(self, bus: Bus, hub: Hub, process_index: int, on_market_fact: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        hub: Hub,
+        process_index: int,
+        *,
+        on_market: Callable[[], None],
+        on_revoked: Callable[[SessionRevoked], None],
+    ) -> None:
         self._bus = bus
         self._hub = hub
         self._process_index = process_index
-        self._on_market_fact = on_market_fact
+        self._on_market = on_market
+        self._on_revoked = on_revoked
         self._keys: dict[str, tuple[str, str]] = {}  # subject → profile and symbol
         self._seq = 0
         self._snapshot: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Hear quotes first, then fetch the last ones: so none is missed in between."""
-        pushes, market_facts, _ = gateway_consumers(self._process_index)
+        pushes, market_facts, auth_facts = gateway_consumers(self._process_index)
         await self._bus.subscribe(QUOTE.pattern, self.on_tick)
         await self._bus.follow(pushes, self.on_push)
-        await self._bus.follow(market_facts, lambda stored: self._on_market_fact())
+        await self._bus.follow(market_facts, lambda stored: self._on_market())
+        await self._bus.follow(auth_facts, self.on_auth)
         self._bus.on_reconnect(self.resume)
         self.resume()
 
@@ -74,6 +94,15 @@ class Feed:
             self._hub.rewind_pushes()  # the stream was made anew: its numbers began again
         self._seq = stored.seq
         self._hub.on_push(int(stored.subject.rpartition(".")[2]), stored.seq, stored.payload)
+
+    def on_auth(self, stored: Stored) -> None:
+        """A fact of auth; revocations are the only ones that matter here."""
+        if not stored.subject.startswith(_REVOKED):
+            return
+        try:
+            self._on_revoked(decode(stored.payload, SessionRevoked))
+        except MessageUnreadable:
+            log.exception("revocation unreadable")
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────
 

@@ -97,7 +97,7 @@ def _operation(row: Endpoint, schema_of: Mapping[Any, Any], components: Mapping[
         cookie: list[dict[str, list[str]]] = [{"cookie": []}] if SURFACES[row.surface].cookie else []
         operation["security"] = [{"token": []}, *cookie]
         operation["x-sessions"] = [SessionType(kind).name for kind in sorted(row.access.sessions)]
-    if row.method != "GET":
+    if row.method != "GET" and row.request is not NoRequest:
         operation["requestBody"] = _body(row, schema_of, components)
     if row.limits:
         operation["x-rate-limits"] = [

@@ -1,24 +1,25 @@
-"""Who a token belongs to: verified here with auth's public keys, remembered until it expires.
+"""Who a token belongs to: verified here with auth's public keys, remembered until it expires or is revoked.
 
 Keys are fetched at start, again when a token names a key nobody knows (at most every ``REFETCH_S``, by one
-call at a time), and every ``KEYS_S`` so that a key that was taken away stops counting.
+call at a time), and every ``KEYS_S`` so that a key that was taken away stops counting. With the keys come the
+revocations that still matter; later ones are heard as facts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from libs.common.clock import Clock
 from libs.common.errors import AppError, NotAuthenticated, ServiceUnavailable
-from libs.common.messages.auth import JsonWebKeys
+from libs.common.messages.auth import JsonWebKeys, SessionRevoked
 from libs.common.principal import Principal
-from libs.common.tokens import TOKEN_CHARS_MAX, PublicKeys, kid_of, principal_of
+from libs.common.tokens import ACCESS, STREAM, TOKEN_CHARS_MAX, PublicKeys, Revocations, kid_of, principal_of
 from services.gateway.metrics import TOKENS
 
 log = structlog.get_logger()
@@ -37,12 +38,29 @@ class _Known(NamedTuple):
     kid: str
 
 
-class Tokens:
-    """Verifies access tokens. One per process; owned by the event loop."""
+class TokenPorts(Protocol):
+    """What auth knows of tokens."""
 
-    def __init__(self, fetch: Callable[[], Awaitable[JsonWebKeys]], clock: Clock) -> None:
-        self._fetch = fetch
+    async def keys(self) -> JsonWebKeys:
+        """The public signing keys."""
+        ...
+
+    async def revocations(self) -> Sequence[SessionRevoked]:
+        """Every revocation whose tokens have not all expired."""
+        ...
+
+    async def redeem(self, token: str) -> Principal:
+        """Whose stream token this is; it counts once."""
+        ...
+
+
+class Tokens:
+    """Verifies tokens. One per process; owned by the event loop."""
+
+    def __init__(self, ports: TokenPorts, clock: Clock) -> None:
+        self._ports = ports
         self._clock = clock
+        self._revocations = Revocations()
         self._keys: PublicKeys | None = None
         self.jwks = JsonWebKeys(keys=[])
         self._fetched_s = 0.0
@@ -72,8 +90,31 @@ class Tokens:
             self._known.popitem(last=False)
         return found.principal
 
+    async def stream_principal(self, token: str) -> Principal:
+        """The owner of a socket: behind an access token, or a stream token that was not used before."""
+        try:
+            return await self.principal(token)
+        except NotAuthenticated:
+            await self._verify(token, STREAM)
+            return await self._ports.redeem(token)
+
+    def revoke(self, revoked: SessionRevoked) -> None:
+        """Refuse these tokens from now on."""
+        self._revocations.add(
+            revoked.subject, version_min=revoked.version_min, jtis=revoked.jtis, until_ms=revoked.until_ms
+        )
+
+    def allows(self, principal: Principal) -> bool:
+        """Whether the token behind a principal was not revoked since."""
+        return self._revocations.allows(principal.subject, principal.version, principal.jti)
+
+    async def learn_revocations(self) -> None:
+        """Ask for what was revoked, without waiting for the facts."""
+        for revoked in await self._ports.revocations():
+            self.revoke(revoked)
+
     async def refresh(self) -> None:
-        """Fetch the keys now; the error of auth when it does not answer."""
+        """Fetch the keys and revocations now; the error of auth when it does not answer."""
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._load(), name="public keys")
         await asyncio.shield(self._fetching)
@@ -81,10 +122,15 @@ class Tokens:
     def _still_good(self, known: _Known) -> bool:
         if self._clock.monotonic_s() - self._fetched_s > KEYS_S and self._may_fetch():
             self._start_fetching()
-        expires_at = known.principal.expires_at
-        return self._clock.now_ms() < expires_at * 1000 and self._keys is not None and known.kid in self._keys
+        principal = known.principal
+        return (
+            self._clock.now_ms() < principal.expires_at * 1000
+            and self._keys is not None
+            and known.kid in self._keys
+            and self.allows(principal)
+        )
 
-    async def _verify(self, token: str) -> _Known:
+    async def _verify(self, token: str, typ: str = ACCESS) -> _Known:
         kid = kid_of(token)
         if kid is None:
             raise NotAuthenticated
@@ -92,8 +138,11 @@ class Tokens:
             await self._look_again()
         if self._keys is None:
             raise ServiceUnavailable("auth does not answer, tokens can't be verified")
-        claims = self._keys.verify(token, now_s=self._clock.now_ms() // 1000)
-        return _Known(principal_of(claims), kid)
+        claims = self._keys.verify(token, now_s=self._clock.now_ms() // 1000, typ=typ)
+        principal = principal_of(claims)
+        if not self.allows(principal):
+            raise NotAuthenticated
+        return _Known(principal, kid)
 
     async def _look_again(self) -> None:
         if self._fetching is None and not self._may_fetch():
@@ -115,7 +164,9 @@ class Tokens:
     async def _load(self) -> None:
         self._tried_s = self._clock.monotonic_s()
         try:
-            jwks = await self._fetch()
+            jwks = await self._ports.keys()
+            await self.learn_revocations()
+            self._revocations.forget(self._clock.now_ms())
             self._keys = PublicKeys.from_jwks(jwks.keys)
             self.jwks = jwks
             self._fetched_s = self._clock.monotonic_s()

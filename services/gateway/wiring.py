@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import cast
@@ -14,11 +14,19 @@ from prometheus_client import REGISTRY
 
 from libs.common.bus import Bus
 from libs.common.errors import AppError
-from libs.common.messages.auth import Account, AccountAsk, JsonWebKeys, KeysAsk
+from libs.common.messages.auth import (
+    Account,
+    AccountAsk,
+    JsonWebKeys,
+    KeysAsk,
+    RevocationsAsk,
+    SessionRevoked,
+    StreamRedeem,
+)
 from libs.common.messages.market import GroupView, GroupViewAsk
 from libs.common.principal import Principal
 from libs.common.service import VERSION, App, Bare
-from libs.common.subjects import ACCOUNT_OF, GROUP_VIEW, KEYS_PUBLIC
+from libs.common.subjects import ACCOUNT_OF, GROUP_VIEW, KEYS_PUBLIC, REVOCATIONS, STREAM_REDEEM
 from services.gateway import metrics, openapi
 from services.gateway.addresses import Addresses, parse_networks
 from services.gateway.audit import Audit
@@ -54,6 +62,14 @@ class House:
         """The public signing keys."""
         return await self._bus.request(KEYS_PUBLIC, KeysAsk())
 
+    async def revocations(self) -> Sequence[SessionRevoked]:
+        """Every revocation that still matters."""
+        return (await self._bus.request(REVOCATIONS, RevocationsAsk())).rows
+
+    async def redeem(self, token: str) -> Principal:
+        """Whose stream token this is; it counts once."""
+        return await self._bus.request(STREAM_REDEEM, StreamRedeem(token=token))
+
     async def account(self, login: int) -> Account:
         """Whose account a login is."""
         return await self._bus.request(ACCOUNT_OF, AccountAsk(login=login))
@@ -74,7 +90,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         house = House(base.bus)
-        tokens = Tokens(house.keys, base.clock)
+        tokens = Tokens(house, base.clock)
         stream, feed, views = _open_stream(house, tokens, config, base, stack)
         windows = SharedWindows(
             Path(config.data_dir) / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc
@@ -100,6 +116,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 locals=handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
                 stream=lambda request: stream.handle(cast(web.Request, request)),
                 refresh_market=views.refresh,
+                learn_revocations=tokens.learn_revocations,
                 tls=tls is not None,
                 public_https=config.public_url.startswith("https://"),
             )
@@ -126,9 +143,14 @@ def _open_stream(
     async def history(login: int, after: int | None) -> Replay:
         return await feed.history(login, after)
 
-    stream = Stream(StreamPorts(authenticate=tokens.principal, view=view, history=history), clock=base.clock)
+    def revoked(fact: SessionRevoked) -> None:
+        tokens.revoke(fact)
+        stream.revoke(lambda principal: not tokens.allows(principal))
+
+    ports = StreamPorts(authenticate=tokens.stream_principal, view=view, history=history)
+    stream = Stream(ports, clock=base.clock)
     views = Views(house.group_view, stream.rebind)
-    feed = Feed(base.bus, stream.hub, config.process_index, views.changed)
+    feed = Feed(base.bus, stream.hub, config.process_index, on_market=views.changed, on_revoked=revoked)
     REGISTRY.register(stream.gauges)
     stack.callback(REGISTRY.unregister, stream.gauges)
     stack.callback(views.stop)

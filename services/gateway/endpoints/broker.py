@@ -14,7 +14,9 @@ from services.gateway.endpoints.broker_requests import (
     AlertLogsRequest,
     AlertUpdateRequest,
     CandlesRequest,
+    RefreshRequest,
     SignInRequest,
+    SignOutRequest,
     SignUpRequest,
     SymbolRequest,
     WatchListRequest,
@@ -25,7 +27,9 @@ from services.gateway.endpoints.row import (
     ACCOUNT_OF_OWNER,
     ANY_SESSION,
     KIB,
+    OWNER,
     PUBLIC,
+    Access,
     Caller,
     Endpoint,
     Limit,
@@ -52,6 +56,7 @@ def _sign_up(request: SignUpRequest, caller: Caller) -> auth.SignUp:
         zipcode=request.zipcode,
         comment=request.comment,
         lead_source=request.lead_source,
+        ip=caller.principal.address,
     )
 
 
@@ -67,6 +72,18 @@ def _sign_check(request: Any, caller: Caller) -> auth.SignCheck:
         jti=principal.jti,
         token=caller.token,
     )
+
+
+def _sign_out(request: SignOutRequest, caller: Caller) -> auth.SignOut:
+    return auth.SignOut(token=caller.token, only_this=bool(request.only_this))
+
+
+def _refresh(request: RefreshRequest, caller: Caller) -> auth.Refresh:
+    return auth.Refresh(refresh_token=request.refresh_token, ip=caller.principal.address)
+
+
+def _stream_token(request: Any, caller: Caller) -> auth.StreamTokenAsk:
+    return auth.StreamTokenAsk(token=caller.token)
 
 
 def _assets(request: AccountRequest, caller: Caller) -> market.AssetsAsk:
@@ -223,6 +240,50 @@ SIGN = (
         message=_sign_check,
         response=auth.SignedIn,
         errors=("USER_DISABLED", "USER_NOT_FOUND_OR_INCORRECT"),
+    ),
+    Endpoint(
+        method="POST",
+        path="/sign/refresh",
+        surface="broker",
+        tags=("sign",),
+        summary="A new access token for a refresh token, which counts once",
+        description="Using a refresh token twice ends its session.",
+        access=PUBLIC,
+        repeat="key",
+        request=RefreshRequest,
+        command=subjects.SIGN_REFRESH,
+        message=_refresh,
+        response=auth.Refreshed,
+        body_bytes_max=16 * KIB,
+        limits=(SIGN_INS,),
+        starts_session=True,
+        errors=("USER_DISABLED",),
+    ),
+    Endpoint(
+        method="POST",
+        path="/sign/out",
+        surface="broker",
+        tags=("sign",),
+        summary="End every session of the account, or only this one",
+        access=ANY_SESSION,
+        repeat="idempotent",
+        request=SignOutRequest,
+        command=subjects.SIGN_OUT,
+        message=_sign_out,
+        response=house.Done,
+        ends_session=True,
+    ),
+    Endpoint(
+        method="POST",
+        path="/stream/token",
+        surface="broker",
+        tags=("sign",),
+        summary="A token that opens one socket, within a minute",
+        access=Access(OWNER),
+        repeat="key",
+        command=subjects.STREAM_TOKEN,
+        message=_stream_token,
+        response=auth.StreamToken,
     ),
 )
 

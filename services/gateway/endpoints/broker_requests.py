@@ -10,6 +10,7 @@ from msgspec import Meta
 from services.gateway.endpoints.fields import (
     Count,
     Email,
+    Flag,
     GroupName,
     Integer,
     Line,
@@ -52,6 +53,18 @@ class SignInRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     login: Login
     password: Password
+
+
+class RefreshRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Exchange a refresh token; it counts once."""
+
+    refresh_token: Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class SignOutRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """End every session of the account, or with ``only_this`` the one of this token."""
+
+    only_this: Flag = 0
 
 
 class AccountRequest(msgspec.Struct, frozen=True, kw_only=True):

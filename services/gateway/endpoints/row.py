@@ -109,6 +109,7 @@ class Endpoint:
     audited: bool = False
     detail: Callable[[Any], Mapping[str, Any]] | None = None  # what the audit row keeps of the request
     starts_session: bool = False  # the answer's token goes into the cookie, too
+    ends_session: bool = False  # the cookie goes, and this process refuses what was revoked at once
     changes_market: bool = False  # what sockets may see is looked up again before the answer
     errors: tuple[str, ...] = ()  # codes beyond those every row has
     content_type: str = "application/json"

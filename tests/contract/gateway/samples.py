@@ -1,0 +1,52 @@
+"""One good request per row that becomes a command: path and body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
+    "POST /sign/up": ("/sign/up", {"name": "Ann", "email": "ann@example.com", "password": "secret-1"}),
+    "POST /sign/in": ("/sign/in", {"login": 7, "password": "secret-1"}),
+    "GET /sign/check": ("/sign/check", None),
+    "POST /sign/refresh": ("/sign/refresh", {"refresh_token": "r"}),
+    "POST /sign/out": ("/sign/out", {}),
+    "POST /stream/token": ("/stream/token", None),
+    "GET /market": ("/market?login=7", None),
+    "GET /market/short/list": ("/market/short/list?login=7", None),
+    "GET /market/symbol": ("/market/symbol?login=7&symbol=EURUSD", None),
+    "GET /quotes/candles": ("/quotes/candles?symbol=EURUSD&from=0&to=99&frame=1H", None),
+    "GET /market/watch/list": ("/market/watch/list?prefix=web&login=7", None),
+    "POST /market/watch": ("/market/watch", {"symbol": "EURUSD", "login": 7}),
+    "PUT /market/watch": ("/market/watch", {"symbol": "EURUSD", "login": 7, "color": "#00ff00"}),
+    "DELETE /market/watch": ("/market/watch", {"symbol": "EURUSD", "login": 7}),
+    "GET /account/balance": ("/account/balance?login=7", None),
+    "GET /price_alert/list": ("/price_alert/list?login=7", None),
+    "POST /price_alert": (
+        "/price_alert",
+        {"symbol": "EURUSD", "side": 0, "condition": 2, "repeat_mode": 0, "target_price": 1.1, "login": 7},
+    ),
+    "PUT /price_alert": ("/price_alert", {"id": 5, "status": 0, "login": 7}),
+    "DELETE /price_alert/{id}": ("/price_alert/5?login=7", None),
+    "GET /price_alert/logs": ("/price_alert/logs?login=7&limit=10", None),
+    "GET /admin/symbols": ("/admin/symbols", None),
+    "PUT /admin/symbols/{symbol}": ("/admin/symbols/BTC%2FUSDT", {"digits": 2}),
+    "GET /admin/groups": ("/admin/groups", None),
+    "PUT /admin/groups/{group}": ("/admin/groups/vip", {"default_leverage": 200}),
+    "POST /admin/users": (
+        "/admin/users",
+        {
+            "group": "demo",
+            "name": "Bob",
+            "password": "secret-2",
+            "leverage": 100,
+            "enable": 1,
+            "email": "bob@example.com",
+        },
+    ),
+    "POST /admin/quotes": ("/admin/quotes", {"quotes": [{"symbol": "EURUSD", "bid": 1.1, "ask": 1.2}]}),
+    "POST /admin/candles": (
+        "/admin/candles",
+        {"symbol": "EURUSD", "timeframe": "1h", "candles": [[3_600_000, 1, 2, 0.5, 1.5, 10]]},
+    ),
+    "GET /admin/audit": ("/admin/audit?limit=5", None),
+}
