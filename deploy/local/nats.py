@@ -25,6 +25,8 @@ from deploy.local.ports import LOOPBACK
 
 _STOP = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
 _READY_S = 60.0  # a large store is read at start
+# Months of one-minute candles in one message; the server's default of 1 MiB is two weeks of them.
+_PAYLOAD_BYTES = 8 * 1024 * 1024
 _LOG_BYTES = 10_000_000
 _STORE_BYTES = 8 * 1024**3
 _MEMORY_BYTES = 64 * 1024**2
@@ -121,6 +123,7 @@ class EmbeddedNats:
             "server_name": "tradewind",
             "listen": f"{listen}:{self._port}",
             "http": f"{listen}:{self._monitor_port}",
+            "max_payload": _PAYLOAD_BYTES,
             "ping_interval": "10s",
             "ping_max": 2,
             "write_deadline": "10s",

@@ -65,6 +65,13 @@ class TooBusy(AppError):
     http_status = 429
 
 
+class PayloadTooLarge(AppError):
+    """The call or its answer is larger than the bus carries; ask for less at once."""
+
+    code = "INVALID_DATA"
+    http_status = 413
+
+
 class NatsBus:
     """See ``libs.common.bus.Bus``."""
 
@@ -103,6 +110,8 @@ class NatsBus:
     ) -> bytes:
         try:
             reply = await self._replies.ask(command.name, payload, headers, command.timeout_s)
+        except nats.errors.MaxPayloadError as e:
+            raise PayloadTooLarge from e
         except bus_requests.NobodyThere as e:
             raise ServiceUnavailable(f"{command.owner} does not answer") from e
         except TimeoutError as e:
@@ -307,6 +316,8 @@ class _Serving:
             return
         try:
             await self._bus.publish(message.reply, payload, {HEADER_ERROR: "1"} if failed else NO_HEADERS)
+        except nats.errors.MaxPayloadError:
+            await self._reply(message, encode(PayloadTooLarge().body()), failed=True)
         except nats.errors.Error as e:
             log.warning("reply not sent", command=self._command.name, error=str(e))
 

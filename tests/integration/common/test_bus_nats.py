@@ -12,6 +12,7 @@ import pytest
 
 from libs.common import bus_nats
 from libs.common.bus import Ack, Bus, Call, Entry, Inbound, Stored
+from libs.common.errors import AppError
 from libs.common.messages.market import GroupGet
 from libs.common.permissions import nats_users
 from libs.common.streams import TRADING_ACCOUNTS, ensure_streams, gateway_consumers
@@ -118,3 +119,19 @@ async def test_everything_goes_on_after_the_server_came_back(own_nats: NatsServe
         await until(lambda: len(set(consumed)) == 20 and len(followed) == 2 and ticks == [b"t"], 20)
         assert sorted(set(consumed)) == sorted(f"id-{n}" for n in range(1, 21))
         assert [f.payload for f in followed] == [b"1", b"2"]
+
+
+async def test_what_is_larger_than_the_bus_carries_is_refused_at_once(nats_url: str) -> None:
+    async with connected(nats_url, "market") as owner, connected(nats_url, "gateway") as caller:
+
+        async def handler(ask: GroupGet, call: Call) -> Any:
+            return b'"' + b"x" * (9 * 1024 * 1024) + b'"'
+
+        await owner.serve(GROUP_GET, handler)
+        await owner.flush()
+        async with asyncio.timeout(3):  # well before the command's own deadline
+            with pytest.raises(AppError) as asked:
+                await caller.request_bytes(GROUP_GET, b" " * (9 * 1024 * 1024))
+            with pytest.raises(AppError) as answered:
+                await caller.request(GROUP_GET, GroupGet(group="demo"))
+    assert asked.value.http_status == answered.value.http_status == 413
