@@ -1,0 +1,1 @@
+"""Alerts: price alerts and their log."""

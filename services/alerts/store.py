@@ -1,0 +1,180 @@
+"""Alerts' tables: one method per named query. Methods take the caller's connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from libs.common.db import Connection, Record, load_queries
+from services.alerts.alert import Alert
+from services.alerts.watch import Hit, Referenced, Watch
+
+QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
+CURSOR_ROWS = 5_000
+
+_FIELDS = tuple(field.name for field in msgspec.structs.fields(Alert))
+
+
+class Seen(NamedTuple):
+    """How far the ticks of a symbol have been judged in a profile."""
+
+    profile: str
+    symbol: str
+    seq: int
+    bid: float
+    ask: float
+    tick_ms: int
+
+
+class Plain(NamedTuple):
+    """Many active alerts of one symbol, profile, side and condition."""
+
+    profile: str
+    symbol: str
+    side: int
+    condition: int
+    repeat_mode: int
+    ids: list[int]
+    targets: list[float]
+
+
+class Store:
+    """See the module's text."""
+
+    async def alerts_of(self, connection: Connection, login: int) -> list[Alert]:
+        """An account's alerts, oldest first."""
+        return [_alert(row) for row in await connection.fetch(QUERIES["alerts_of"], login)]
+
+    async def alert(self, connection: Connection, id: int) -> Alert | None:
+        """One alert."""
+        row = await connection.fetchrow(QUERIES["alert"], id)
+        return _alert(row) if row is not None else None
+
+    async def count_of(self, connection: Connection, login: int, bound: int) -> int:
+        """How many alerts an account has, at most ``bound``."""
+        count: int = await connection.fetchval(QUERIES["count_of"], login, bound)
+        return count
+
+    async def add(self, tx: Connection, alert: Alert) -> int:
+        """Write a new alert; its id."""
+        id: int = await tx.fetchval(QUERIES["add"], *_columns(alert))
+        return id
+
+    async def put(self, tx: Connection, alert: Alert) -> None:
+        """Write a changed alert."""
+        await tx.execute(QUERIES["put"], *_columns(alert), alert.id)
+
+    async def remove(self, tx: Connection, id: int) -> None:
+        """Take an alert away."""
+        await tx.execute(QUERIES["remove"], id)
+
+    async def fire(self, tx: Connection, hits: Iterable[Hit], now_ms: int) -> dict[int, Alert]:
+        """Write the last hit of each alert; the alerts that were active, as they are now."""
+        last = {hit.alert_id: hit for hit in hits}
+        rows = await tx.fetch(
+            QUERIES["fire"],
+            list(last),
+            [hit.price for hit in last.values()],
+            [hit.seq for hit in last.values()],
+            now_ms,
+        )
+        return {row["id"]: _alert(row) for row in rows}
+
+    async def log_hits(self, tx: Connection, hits: Sequence[Hit], now_ms: int) -> list[int]:
+        """A log row per hit, in order; their ids."""
+        rows = await tx.fetch(
+            QUERIES["log_hits"],
+            [hit.alert_id for hit in hits],
+            [hit.price for hit in hits],
+            [f"[{hit.mark}]" if hit.mark else "" for hit in hits],
+            now_ms,
+        )
+        return sorted(row["id"] for row in rows)
+
+    async def set_references(self, tx: Connection, referenced: Sequence[Referenced], now_ms: int) -> None:
+        """Write references that the first price set."""
+        await tx.execute(
+            QUERIES["set_references"], [r.alert_id for r in referenced], [r.price for r in referenced], now_ms
+        )
+
+    async def expire(self, tx: Connection, now_ms: int) -> list[Alert]:
+        """End the alerts whose time is over."""
+        return [_alert(row) for row in await tx.fetch(QUERIES["expire"], now_ms)]
+
+    async def next_expiry(self, connection: Connection) -> int | None:
+        """When the next active alert expires, Unix s."""
+        at: int | None = await connection.fetchval(QUERIES["next_expiry"])
+        return at
+
+    async def groups(self, connection: Connection) -> list[str]:
+        """The groups that have active alerts."""
+        return [row["group_name"] for row in await connection.fetch(QUERIES["groups"])]
+
+    async def profiles(self, connection: Connection) -> list[str]:
+        """The price profiles that are watched."""
+        return [row["profile"] for row in await connection.fetch(QUERIES["profiles"])]
+
+    async def places_of_group(self, connection: Connection, group: str) -> list[tuple[str, str]]:
+        """(symbol, profile) of a group's active alerts."""
+        return [tuple(row) for row in await connection.fetch(QUERIES["places_of_group"], group)]
+
+    async def active_at(self, connection: Connection, group: str, symbol: str, profile: str) -> list[Alert]:
+        """A group's active alerts of one symbol and profile."""
+        return [_alert(row) for row in await connection.fetch(QUERIES["active_at"], group, symbol, profile)]
+
+    async def move(self, tx: Connection, ids: Sequence[int], profile: str, armed_seq: int) -> None:
+        """Watch alerts at another profile from now on."""
+        await tx.execute(QUERIES["move"], ids, profile, armed_seq)
+
+    async def seen(self, connection: Connection) -> list[Seen]:
+        """How far the ticks have been judged."""
+        return [Seen(*row) for row in await connection.fetch(QUERIES["seen"])]
+
+    async def put_seen(self, tx: Connection, watches: Iterable[Watch]) -> None:
+        """Remember how far the ticks of ``watches`` have been judged."""
+        rows = [
+            Seen(*watch.key, watch.seq, *watch.prices, watch.tick_ms)
+            for watch in watches
+            if watch.prices is not None
+        ]
+        if rows:
+            await tx.execute(QUERIES["put_seen"], *map(list, zip(*sorted(rows), strict=True)))
+
+    async def load_plain(self, connection: Connection) -> list[Plain]:
+        """Active alerts that are one level and were judged before."""
+        return [Plain(*row) for row in await connection.fetch(QUERIES["load_plain"])]
+
+    async def load_others(self, tx: Connection) -> AsyncIterator[Alert]:
+        """The other active alerts; needs a transaction for its cursor."""
+        async for row in tx.cursor(QUERIES["load_others"], prefetch=CURSOR_ROWS):
+            yield _alert(row)
+
+    async def log_of(self, connection: Connection, login: int, limit: int, offset: int) -> list[Record]:
+        """An account's log, newest first."""
+        rows: list[Record] = await connection.fetch(QUERIES["log_of"], login, limit, offset)
+        return rows
+
+    async def log_login(self, connection: Connection, id: int) -> int | None:
+        """Whose a log row is."""
+        login: int | None = await connection.fetchval(QUERIES["log_login"], id)
+        return login
+
+    async def remove_log(self, tx: Connection, id: int) -> None:
+        """Take one log row away."""
+        await tx.execute(QUERIES["remove_log"], id)
+
+    async def clear_log(self, tx: Connection, login: int) -> None:
+        """Take an account's log away."""
+        await tx.execute(QUERIES["clear_log"], login)
+
+
+def _alert(row: Record) -> Alert:
+    """The queries give the columns in the order of the struct's fields."""
+    return Alert(**dict(zip(_FIELDS, row.values(), strict=True)))
+
+
+def _columns(alert: Alert) -> list[Any]:
+    return [getattr(alert, name) for name in _FIELDS if name != "id"]

@@ -1,0 +1,75 @@
+"""The object graph of alerts, opened top to bottom and closed bottom to top."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from libs.common.bus import Stored
+from libs.common.service import App, Base
+from libs.common.streams import ALERTS_MARKET
+from services.alerts.config import AlertsConfig
+from services.alerts.handlers import handlers_of
+from services.alerts.service import STOP_S_MAX, AlertService
+from services.alerts.store import Store
+from services.alerts.writer import Writer
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def build(config: AlertsConfig, base: Base) -> AsyncIterator[App]:
+    """Everything alerts is made of."""
+    async with AsyncExitStack() as stack:
+        store = Store()
+        writer = Writer(
+            database=base.database,
+            store=store,
+            outbox=base.outbox,
+            relay=base.relay,
+            clock=base.clock,
+            ids=base.ids,
+        )
+        service = AlertService(
+            bus=base.bus,
+            database=base.database,
+            store=store,
+            writer=writer,
+            clock=base.clock,
+            alerts_max=config.alerts_per_account,
+        )
+
+        def heard(stored: Stored) -> None:
+            service.market_changed()
+
+        following = await base.bus.follow(ALERTS_MARKET, heard)
+        stack.push_async_callback(following.stop)
+        stack.push_async_callback(service.close)
+        running = asyncio.create_task(_run(service, base), name="alerts")
+        groups = asyncio.create_task(service.follow_groups(), name="alerts groups")
+        stack.push_async_callback(_end, service, running, groups)
+        yield App(handlers=handlers_of(service), problems=[service.problem])
+
+
+async def _run(service: AlertService, base: Base) -> None:
+    """The writing task; when it ends by itself the process must not go on without it."""
+    try:
+        await service.start()
+        await service.run()
+    except Exception as e:
+        log.exception("alerts stopped judging")
+        base.fail(f"{type(e).__name__}: {e}")
+
+
+async def _end(service: AlertService, running: asyncio.Task[None], groups: asyncio.Task[None]) -> None:
+    service.stop()
+    groups.cancel()
+    try:
+        async with asyncio.timeout(STOP_S_MAX):
+            await asyncio.shield(running)
+    except TimeoutError:
+        running.cancel()
+    await asyncio.gather(running, groups, return_exceptions=True)

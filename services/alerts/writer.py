@@ -1,0 +1,125 @@
+"""The transactions of alerts: hits with their log rows and pushes, changes, and how far ticks were judged.
+
+Everything that belongs to a hit commits together. Very many hits are written in pieces, in order; the
+place up to which ticks were judged moves with the last piece, and what a piece has written says by
+itself that it is done: a single alert is no longer active, a repeating one knows the tick it fired on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import structlog
+
+from libs.common.clock import Clock
+from libs.common.db import Connection, Database
+from libs.common.errors import AppError
+from libs.common.ids import Ids
+from libs.common.outbox import Fact, Outbox, Relay, fact
+from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED
+from services.alerts import metrics
+from services.alerts.alert import Alert
+from services.alerts.changes import Change
+from services.alerts.frames import alert_frame, triggered
+from services.alerts.store import Store
+from services.alerts.watch import AlertBook, Hit, Referenced, Watch
+
+log = structlog.get_logger()
+
+PIECE = 10_000  # hits of one transaction
+
+
+class Writer:
+    """See the module's text."""
+
+    def __init__(
+        self, *, database: Database, store: Store, outbox: Outbox, relay: Relay, clock: Clock, ids: Ids
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._outbox = outbox
+        self._relay = relay
+        self._clock = clock
+        self._ids = ids
+
+    async def write(
+        self,
+        book: AlertBook,
+        hits: Sequence[Hit],
+        referenced: Sequence[Referenced],
+        changes: Sequence[Change],
+        judged: Iterable[Watch],
+    ) -> list[int | AppError]:
+        """Commit hits, references, changes and the places of ``judged``; each change's result or refusal."""
+        begun_s = self._clock.monotonic_s()
+        last = max(len(hits) - 1, 0) // PIECE * PIECE
+        for start in range(0, last, PIECE):
+            async with self._database.transaction() as tx:
+                await self._write_hits(tx, hits[start : start + PIECE])
+            self._relay.wake()
+        async with self._database.transaction() as tx:
+            await self._write_hits(tx, hits[last:])
+            now_ms = self._clock.now_ms()
+            if referenced:
+                await self._store.set_references(tx, referenced, now_ms)
+            results = [await self._write_change(tx, book, change, now_ms) for change in changes]
+            touched = {watch.key: watch for change in changes for watch in change.touched}
+            touched.update((watch.key, watch) for watch in judged)
+            await self._store.put_seen(tx, touched.values())
+        self._relay.wake()
+        for watch in touched.values():
+            watch.dirty = False
+        metrics.write_seconds.observe(self._clock.monotonic_s() - begun_s)
+        return results
+
+    async def _write_change(
+        self, tx: Connection, book: AlertBook, change: Change, now_ms: int
+    ) -> int | AppError:
+        try:
+            return await change.write(tx, self._store, book, now_ms)
+        except AppError as e:
+            return e
+
+    async def _write_hits(self, tx: Connection, hits: Sequence[Hit]) -> None:
+        if not hits:
+            return
+        now_ms = self._clock.now_ms()
+        alerts = await self._store.fire(tx, hits, now_ms)
+        known = [hit for hit in hits if hit.alert_id in alerts]
+        if len(known) < len(hits):
+            metrics.astray.inc(len(hits) - len(known))
+            log.error("hits of alerts that are not active", count=len(hits) - len(known))
+        log_ids = await self._store.log_hits(tx, known, now_ms)
+        await self._outbox.append(tx, self._facts(known, alerts, log_ids, now_ms))
+        metrics.fired.inc(len(known))
+
+    def _facts(
+        self, hits: Sequence[Hit], alerts: dict[int, Alert], log_ids: Sequence[int], now_ms: int
+    ) -> list[Fact]:
+        """All pushes, then all facts: the relay sends what is in a row for one stream together."""
+        pushes: list[Fact] = []
+        facts: list[Fact] = []
+        for hit, log_id in zip(hits, log_ids, strict=True):
+            alert = alerts[hit.alert_id]
+            frame = alert_frame(alert, price=hit.price, at_ms=now_ms)
+            pushes.append(fact(ALERT_PUSH, frame, self._ids.event_id(), login=alert.login))
+            event_id = self._ids.event_id()
+            event = triggered(alert, event_id=event_id, log_id=log_id, price=hit.price, at_ms=now_ms)
+            facts.append(fact(ALERT_TRIGGERED, event, event_id, login=alert.login))
+        return pushes + facts
+
+    async def expire(self) -> tuple[list[Alert], int | None]:
+        """End the alerts whose time is over and push them; who they are, and when the next one is due (s)."""
+        now_ms = self._clock.now_ms()
+        async with self._database.transaction() as tx:
+            expired = await self._store.expire(tx, now_ms)
+            await self._outbox.append(tx, [self._expiry(alert) for alert in expired])
+            due = await self._store.next_expiry(tx)
+        if expired:
+            self._relay.wake()
+            metrics.expired.inc(len(expired))
+        return expired, due
+
+    def _expiry(self, alert: Alert) -> Fact:
+        frame = alert_frame(alert, price=alert.triggered_price, at_ms=alert.triggered_ms)
+        return fact(ALERT_PUSH, frame, self._ids.event_id(), login=alert.login)
