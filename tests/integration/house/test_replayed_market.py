@@ -132,8 +132,8 @@ async def check_alerts(
     expected = Counter(fired(alerts, ticks))
     assert len(expected) > 20, "the test would prove little"
     total = sum(expected.values())
-    await wait_until(lambda: len(stream.alerts) >= total, timeout_s=30)
-    assert Counter((frame[1], frame[15]) for frame in stream.alerts) == expected
+    await wait_until(lambda: heard(stream).total() >= total, timeout_s=30)
+    assert heard(stream) == expected
     log = await client.call("GET", "/price_alert/logs")
     column = log["structure"].index
     logged = Counter((row[column("alert_id")], row[column("triggered_price")]) for row in log["rows"])
@@ -143,3 +143,8 @@ async def check_alerts(
     once = {id for id, body in wanted.items() if not body["repeat_mode"]}
     fired_once = {id for id, _ in expected if id in once}
     assert {r[column("id")] for r in listed["rows"] if r[column("status")] == 1} == fired_once
+
+
+def heard(stream: Stream) -> Counter[tuple[int, float]]:
+    """(alert id, price) of every trigger the socket was told."""
+    return Counter((frame[1], frame[15]) for frame in stream.alerts)
