@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import gcd
 from typing import TypeAlias
 
-from libs.common.money import minor_digits, round_price, to_points
+from libs.common.money import minor_digits, to_points
 
 Ratio: TypeAlias = tuple[int, int]  # numerator, denominator > 0
 
@@ -46,7 +46,8 @@ def reduced(numerator: int, denominator: int) -> Ratio:
 
 def scale_of(currency: str) -> int:
     """Minor units of one unit of a currency."""
-    return 10 ** minor_digits(currency)
+    scale: int = 10 ** minor_digits(currency)
+    return scale
 
 
 def points_of(price: float, digits: int) -> int:
@@ -55,13 +56,8 @@ def points_of(price: float, digits: int) -> int:
     Multiplying and rounding differs from it only at a tie of the shortest decimal; near one, and for
     prices a double holds coarsely, the exact way is taken.
     """
-    scaled = price * 10**digits
+    scaled = price * float(10**digits)
     near = round(scaled)
     if abs(abs(scaled - near) - 0.5) > _TIE and -(2**40) < near < 2**40:
         return near
     return to_points(price, digits)
-
-
-def shown_price(points: int, digits: int) -> float:
-    """The JSON number of a price in points."""
-    return round_price(points / 10**digits, digits) if digits else float(points)

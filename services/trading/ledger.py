@@ -34,6 +34,8 @@ class Reason(StrEnum):
     BALANCE_OUT = "balance_out"
     CREDIT_IN = "credit_in"
     CREDIT_OUT = "credit_out"
+    TRADE_CLOSED = "trade_closed"
+    CORRECTION = "correction"
 
 
 @dataclass(frozen=True, slots=True)
