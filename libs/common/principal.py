@@ -27,7 +27,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     ``login`` is the trading account the token was made for; ``logins`` are all accounts it may
     name. ``group`` is the account's group (market visibility and price profile). ``expires_at``
     is in Unix seconds, 0 = never. ``address`` is the caller's network address. ``subject`` and
-    ``version`` are those of the token (``libs.common.tokens``): a revocation names them.
+    ``version`` are those of the token (``libs.common.tokens``): a revocation names them. ``mode`` is
+    ``test`` for an API key that sees the same data and spends from a balance of its own.
     """
 
     kind: Literal["anonymous", "account", "customer", "staff", "key"] = "anonymous"
@@ -44,6 +45,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     address: str = ""
     subject: str = ""
     version: int = 0
+    mode: str = "live"
 
     @property
     def is_staff(self) -> bool:

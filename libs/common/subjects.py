@@ -161,6 +161,7 @@ WATCH_REMOVE = Command("market.cmd.watch.remove.v1", market.WatchRemove, house.D
 ACCOUNT_OPENED = Subject("auth.evt.account.opened.v1.{login}", auth.AccountOpened, stream="AUTH")
 SESSION_REVOKED = Subject("auth.evt.session.revoked.v1.{who}", auth.SessionRevoked, stream="AUTH")
 ACCOUNT_CHANGED = Subject("auth.evt.account.changed.v1.{login}", auth.AccountChanged, stream="AUTH")
+KEY_ISSUED = Subject("auth.evt.key.issued.v1.{key}", auth.KeyIssued, stream="AUTH")
 PERSON_CHANGED = Subject("auth.evt.person.changed.v1.{person}", auth.PersonChanged, stream="AUTH")
 
 SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
@@ -211,6 +212,28 @@ STAFF_ADD = Command("auth.cmd.staff.add.v1", auth.StaffAdd, auth.StaffView, effe
 STAFF_UPDATE = Command("auth.cmd.staff.update.v1", auth.StaffUpdate, auth.StaffView, effect=True)
 STAFF_LIST = Command("auth.cmd.staff.list.v1", auth.StaffAsk, auth.StaffList)
 SSO = Command("auth.cmd.sso.v1", auth.SsoAsk, auth.SignedIn)
+SCAN_SIGN_UP = Command("auth.cmd.scan.signup.v1", auth.ScanSignUp, auth.ScanIn, effect=True, timeout_s=15.0)
+SCAN_LOGIN = Command("auth.cmd.scan.login.v1", auth.ScanLogin, auth.ScanIn, timeout_s=15.0)
+SCAN_LOGOUT = Command("auth.cmd.scan.logout.v1", auth.ScanOut, house.Done, effect=True)
+SCAN_ME = Command("auth.cmd.scan.me.v1", auth.CustomerAsk, auth.ScanUserIs)
+COOKIE_RESOLVE = Command("auth.cmd.cookie.resolve.v1", auth.CookieResolve, Principal)
+API_KEY_RESOLVE = Command("auth.cmd.apikey.resolve.v1", auth.KeyResolve, Principal)
+API_KEY_CREATE = Command("auth.cmd.apikey.create.v1", auth.KeyCreate, auth.KeyCreated, effect=True)
+API_KEY_LIST = Command("auth.cmd.apikey.list.v1", auth.KeyListAsk, auth.KeyList)
+API_KEY_REVOKE = Command("auth.cmd.apikey.revoke.v1", auth.KeyRevoke, house.Done, effect=True)
+AGENT_KEY_ISSUE = Command(
+    "auth.cmd.apikey.issue.v1",
+    auth.AgentKeyIssue,
+    auth.AgentKey,
+    effect=True,
+    callers=("gateway", "billing"),
+)
+MAIL_VERIFY_ASK = Command("auth.cmd.mail.ask.v1", auth.MailVerifyAsk, house.Done, effect=True)
+MAIL_VERIFY = Command("auth.cmd.mail.verify.v1", auth.MailVerify, house.Done, effect=True)
+PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth.PasswordForgot, house.Done, effect=True)
+PASSWORD_RESET = Command(
+    "auth.cmd.password.reset.v1", auth.PasswordReset, house.Done, effect=True, timeout_s=15.0
+)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
 AUDIT_VERIFY = Command(

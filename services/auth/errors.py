@@ -128,3 +128,66 @@ class OtpNotConfigured(AppError):
 
 class AccountLimitReached(PermissionDenied):
     """This person has as many trading accounts as a person may have."""
+
+
+class EmailTaken(AppError):
+    """A person with this e-mail exists."""
+
+    code = "email_taken"
+    http_status = 409
+
+
+class InvalidCredentials(AppError):
+    """There is no such person, or the password is wrong; which of the two is not told."""
+
+    code = "invalid_credentials"
+    http_status = 401
+
+
+class NotSignedIn(AppError):
+    """There is no session, or it is over."""
+
+    code = "not_authenticated"
+    http_status = 401
+
+
+class BadKey(AppError):
+    """The API key is unknown, taken back or expired, or it may not be used from this address."""
+
+    code = "invalid_agent_key"
+    http_status = 401
+
+
+class TierInsufficient(AppError):
+    """A higher tier is needed."""
+
+    code = "tier_insufficient"
+    http_status = 403
+
+
+class KeyNotFound(AppError):
+    """There is no such key."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class KeyLimitReached(AppError):
+    """This person has as many keys as a person may have; take one back first."""
+
+    code = "key_limit_reached"
+    http_status = 409
+
+
+class BadMailToken(AppError):
+    """The token is unknown, expired, or was used before."""
+
+    code = "invalid_token"
+    http_status = 400
+
+
+class EmailNotVerified(AppError):
+    """The e-mail address must be verified first."""
+
+    code = "email_not_verified"
+    http_status = 403

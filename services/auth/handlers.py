@@ -11,11 +11,15 @@ from libs.common.messages import auth
 from libs.common.messages.house import Done
 from libs.common.principal import Principal
 from libs.common.subjects import Command
+from services.auth.adapters.background import Background
 from services.auth.administration import Administration
 from services.auth.auditing import Auditor
 from services.auth.credentials import Credentials
 from services.auth.customers import CustomerDoor
+from services.auth.key_door import KeyDoor
 from services.auth.keyring import KeyRing
+from services.auth.mails import Mails
+from services.auth.scan_door import ScanDoor
 from services.auth.service import AuthService
 from services.auth.sessions import Sessions
 
@@ -31,6 +35,10 @@ class UseCases:
     credentials: Credentials
     customers: CustomerDoor
     administration: Administration
+    scan: ScanDoor
+    keys: KeyDoor
+    mails: Mails
+    background: Background
     auditor: Auditor
     keyring: KeyRing
 
@@ -42,6 +50,9 @@ def handlers_of(use: UseCases) -> Handlers:
         *_session_handlers(use),
         *_customer_handlers(use),
         *_administration_handlers(use),
+        *_scan_handlers(use),
+        *_key_handlers(use),
+        *_mail_handlers(use),
         *_house_handlers(use),
     ]
 
@@ -165,6 +176,84 @@ def _administration_handlers(use: UseCases) -> Handlers:
         (subjects.STAFF_UPDATE, staff_update),
         (subjects.STAFF_LIST, staff_list),
         (subjects.SSO, sso),
+    ]
+
+
+def _scan_handlers(use: UseCases) -> Handlers:
+    async def sign_up(message: auth.ScanSignUp, call: Call) -> auth.ScanIn:
+        return await use.scan.sign_up(message)
+
+    async def login(message: auth.ScanLogin, call: Call) -> auth.ScanIn:
+        return await use.scan.login(message)
+
+    async def logout(message: auth.ScanOut, call: Call) -> Done:
+        await use.scan.logout(message)
+        return Done()
+
+    async def me(message: auth.CustomerAsk, call: Call) -> auth.ScanUserIs:
+        return await use.scan.me(message)
+
+    async def resolve(message: auth.CookieResolve, call: Call) -> Principal:
+        return await use.scan.resolve(message)
+
+    return [
+        (subjects.SCAN_SIGN_UP, sign_up),
+        (subjects.SCAN_LOGIN, login),
+        (subjects.SCAN_LOGOUT, logout),
+        (subjects.SCAN_ME, me),
+        (subjects.COOKIE_RESOLVE, resolve),
+    ]
+
+
+def _key_handlers(use: UseCases) -> Handlers:
+    async def create(message: auth.KeyCreate, call: Call) -> auth.KeyCreated:
+        return await use.keys.create(message)
+
+    async def listed(message: auth.KeyListAsk, call: Call) -> auth.KeyList:
+        return await use.keys.list(message)
+
+    async def revoke(message: auth.KeyRevoke, call: Call) -> Done:
+        await use.keys.revoke(message)
+        return Done()
+
+    async def issue(message: auth.AgentKeyIssue, call: Call) -> auth.AgentKey:
+        return await use.keys.issue(message)
+
+    async def resolve(message: auth.KeyResolve, call: Call) -> Principal:
+        return await use.keys.resolve(message)
+
+    return [
+        (subjects.API_KEY_CREATE, create),
+        (subjects.API_KEY_LIST, listed),
+        (subjects.API_KEY_REVOKE, revoke),
+        (subjects.AGENT_KEY_ISSUE, issue),
+        (subjects.API_KEY_RESOLVE, resolve),
+    ]
+
+
+def _mail_handlers(use: UseCases) -> Handlers:
+    async def ask(message: auth.MailVerifyAsk, call: Call) -> Done:
+        await use.mails.ask_verify(message)
+        return Done()
+
+    async def verify(message: auth.MailVerify, call: Call) -> Done:
+        await use.mails.verify(message)
+        return Done()
+
+    async def forgot(message: auth.PasswordForgot, call: Call) -> Done:
+        # Whether there is such a person must not show in the time of the answer.
+        use.background.run("password forgot", use.mails.forgot(message))
+        return Done()
+
+    async def reset(message: auth.PasswordReset, call: Call) -> Done:
+        await use.mails.reset(message)
+        return Done()
+
+    return [
+        (subjects.MAIL_VERIFY_ASK, ask),
+        (subjects.MAIL_VERIFY, verify),
+        (subjects.PASSWORD_FORGOT, forgot),
+        (subjects.PASSWORD_RESET, reset),
     ]
 
 

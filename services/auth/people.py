@@ -68,6 +68,11 @@ def read_text(field: str, text: str, *, required: bool = False, chars_max: int =
     return value
 
 
+def can_be_stored(text: str) -> bool:
+    """Whether PostgreSQL can hold it: no NUL, no lone surrogates."""
+    return "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def read_flag(field: str, value: int) -> bool:
     """A flag of the broker surface: 0 or 1."""
     if value not in (0, 1):

@@ -31,7 +31,9 @@ from libs.common.tokens import ACCESS, STREAM, Claims, principal_of, subject_of
 from services.auth.errors import UserDisabled
 from services.auth.ground import Ground
 from services.auth.keyring import KeyRing
+from services.auth.people import Person
 from services.auth.session_store import HeldRefresh, NewSession, SessionStore
+from services.auth.signed_in import customer_subject
 from services.auth.subjects import subject_held
 from services.auth.tokens import ACCESS_S, REFRESH_S, STREAM_S, Subject, claims_of
 
@@ -74,6 +76,17 @@ class Sessions:
             new = NewSession(session_id, subject, door, address, now_ms, now_ms + REFRESH_S * 1000)
             await self._store.insert_session(tx, new)
             return await self._give(tx, session_id, subject, now_ms)
+
+    async def begin_cookie(
+        self, tx: Connection, person: Person, cookie_hash: bytes, address: str, lifetime_s: int
+    ) -> None:
+        """A session that a browser carries in a cookie, in the caller's transaction."""
+        now_ms = self._clock.now_ms()
+        subject = customer_subject(person, ())
+        new = NewSession(
+            self._ids.event_id(), subject, "scan", address, now_ms, now_ms + lifetime_s * 1000, cookie_hash
+        )
+        await self._store.insert_session(tx, new)
 
     async def _give(self, tx: Connection, session_id: str, subject: Subject, now_ms: int) -> Given:
         claims = claims_of(

@@ -11,6 +11,7 @@ import structlog
 
 from libs.common.errors import ConfigInvalid
 from libs.common.service import App, Base
+from services.auth.adapters.background import Background
 from services.auth.adapters.hashing import Hasher
 from services.auth.administration import Administration
 from services.auth.auditing import Auditor
@@ -20,8 +21,12 @@ from services.auth.customers import CustomerDoor
 from services.auth.doorkeeper import Doorkeeper
 from services.auth.ground import Ground
 from services.auth.handlers import UseCases, handlers_of
+from services.auth.key_door import KeyDoor
+from services.auth.key_store import KeyStore
 from services.auth.keyring import KeyRing
+from services.auth.mails import Mails
 from services.auth.opening import Opening, SignUpRules
+from services.auth.scan_door import ScanDoor
 from services.auth.sealing import Sealer, SecretTooShort
 from services.auth.service import AuthService
 from services.auth.session_store import SessionStore
@@ -51,14 +56,22 @@ async def build(config: AuthConfig, base: Base) -> AsyncIterator[App]:
         if shown is not None:
             # Once, on the console of whoever starts it, and never into a log record.
             print(f"staff login 1 (admin) has the password {shown}", file=sys.stderr)  # noqa: T201
-        use = _use_cases(config, base, store, hasher, keyring, sealer)
+        background = Background()
+        stack.push_async_callback(background.close)
+        use = _use_cases(config, base, store, hasher, keyring, sealer, background)
         tidy = asyncio.create_task(_tidy(use, base, store), name="auth tidy")
         stack.callback(tidy.cancel)
         yield App(handlers=handlers_of(use))
 
 
 def _use_cases(
-    config: AuthConfig, base: Base, store: Store, hasher: Hasher, keyring: KeyRing, sealer: Sealer
+    config: AuthConfig,
+    base: Base,
+    store: Store,
+    hasher: Hasher,
+    keyring: KeyRing,
+    sealer: Sealer,
+    background: Background,
 ) -> UseCases:
     ground = Ground(
         database=base.database,
@@ -69,15 +82,21 @@ def _use_cases(
         clock=base.clock,
         ids=base.ids,
     )
+    keys = KeyStore()
     doorkeeper = Doorkeeper(base.database, store, hasher, base.clock)
     opening = Opening(ground, doorkeeper, SignUpRules(config.signup == "on", config.sign_up_groups))
     sessions = Sessions(ground, SessionStore(), keyring)
+    credentials = Credentials(ground, doorkeeper, sessions)
     return UseCases(
         service=AuthService(ground, opening, doorkeeper, sessions),
         sessions=sessions,
-        credentials=Credentials(ground, doorkeeper, sessions),
+        credentials=credentials,
         customers=CustomerDoor(ground, opening, doorkeeper, sessions, sealer),
         administration=Administration(ground, opening, doorkeeper, sessions),
+        scan=ScanDoor(ground, keys, opening, doorkeeper, sessions),
+        keys=KeyDoor(ground, keys, sessions),
+        mails=Mails(ground, keys, credentials),
+        background=background,
         auditor=Auditor(base.database, store, base.clock),
         keyring=keyring,
     )
@@ -98,6 +117,7 @@ async def _tidy(use: UseCases, base: Base, store: Store) -> None:
             await use.keyring.refresh()
             await use.sessions.tidy()
             async with base.database.connection() as db:
+                await KeyStore().forget_mail_tokens(db, base.clock.now_ms())
                 await store.forget_failures(db, base.clock.now_ms() - WINDOW_MS)
         except Exception as e:
             log.warning("tidying failed", error=f"{type(e).__name__}: {e}")

@@ -603,3 +603,180 @@ class SsoAsk(msgspec.Struct, frozen=True, kw_only=True):
 
     login: int
     ip: str = ""
+
+
+# ── the scan door, API keys, mails ──────────────────────────────────────────────────────────────
+
+
+class ScanSignUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign up by e-mail; the person gets a demo account, too. ``ip`` is the caller's address."""
+
+    email: str
+    password: str
+    ref_code: str | None = None
+    ip: str = ""
+
+
+class ScanLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign in by e-mail."""
+
+    email: str
+    password: str
+    ip: str = ""
+
+
+class ScanUser(msgspec.Struct, frozen=True, kw_only=True):
+    """The User object of the scan surface; ``id`` is the customer's. Times are ISO 8601 with ``Z``."""
+
+    id: int
+    email: str
+    email_verified: bool
+    tier: str
+    tier_expires_at: str | None
+    timezone: str
+    created_at: str
+
+
+class ScanIn(msgspec.Struct, frozen=True, kw_only=True):
+    """Signed in: ``user`` is the answer's body, ``session`` the cookie's value for ``max_age_s``."""
+
+    user: ScanUser
+    session: str
+    max_age_s: int
+
+
+class ScanOut(msgspec.Struct, frozen=True, kw_only=True):
+    """End the cookie's session; ending it again changes nothing."""
+
+    session: str
+
+
+class ScanUserIs(msgspec.Struct, frozen=True, kw_only=True):
+    """``{"user":…}``"""
+
+    user: ScanUser
+
+
+class CookieResolve(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose session is this cookie? The answer is a Principal; not_authenticated when it is nobody's."""
+
+    session: str
+
+
+class KeyResolve(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose key is this, used from this address? The answer is a Principal; invalid_agent_key otherwise."""
+
+    key: str
+    ip: str = ""
+
+
+class KeyCreate(msgspec.Struct, frozen=True, kw_only=True):
+    """Make an API key of a person. ``expires_at`` is ISO 8601; ``ip_allow`` addresses and networks."""
+
+    person_id: int
+    name: str
+    scopes: list[str] | None = None
+    mode: str | None = None
+    expires_at: str | None = None
+    ip_allow: list[str] | None = None
+
+
+class KeyCreated(msgspec.Struct, frozen=True, kw_only=True):
+    """The new key, shown this once."""
+
+    id: str
+    key: str
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+    mode: str
+    created_at: str
+    expires_at: str | None = None
+    ip_allow: tuple[str, ...] = ()
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as its owner sees it later."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+    mode: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    ip_allow: tuple[str, ...]
+
+
+class KeyListAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The keys of a person."""
+
+    person_id: int
+
+
+class KeyList(msgspec.Struct, frozen=True, kw_only=True):
+    """``{"keys":[…]}``, newest first."""
+
+    keys: list[KeyView]
+
+
+class KeyRevoke(msgspec.Struct, frozen=True, kw_only=True):
+    """Take a key back; not_found when it is somebody else's."""
+
+    person_id: int
+    id: str
+
+
+class AgentKeyIssue(msgspec.Struct, frozen=True, kw_only=True):
+    """Make a key by e-mail alone; it belongs to no person, even when the e-mail does."""
+
+    email: str
+    name: str = "agent"
+    ip: str = ""
+
+
+class AgentKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The new key, shown this once; ``email_key`` is the folded e-mail it was made with."""
+
+    key: str
+    key_id: str
+    email_key: str
+
+
+class KeyIssued(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key was made. Billing opens its balance; ``person_id`` is none for a key made by e-mail."""
+
+    key_id: str
+    person_id: int | None
+    email_key: str
+    mode: str
+    origin: str
+    address: str
+    issued_ms: int
+
+
+class MailVerifyAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Send the person a mail that proves the address."""
+
+    person_id: int
+
+
+class MailVerify(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody has the token of that mail."""
+
+    token: str
+
+
+class PasswordForgot(msgspec.Struct, frozen=True, kw_only=True):
+    """Send a mail that resets the password; the answer is the same whether the e-mail is known or not."""
+
+    email: str
+    ip: str = ""
+
+
+class PasswordReset(msgspec.Struct, frozen=True, kw_only=True):
+    """Set a new password with the token of that mail."""
+
+    token: str
+    password: str

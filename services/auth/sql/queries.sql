@@ -422,3 +422,90 @@ SELECT count(*) AS count FROM auth.staff WHERE session_type = 3 AND enable AND l
 SELECT login, session_type, name, email, password_hash, enable, token_version, created_ms
   FROM auth.staff
  ORDER BY login;
+
+-- ── cookies of the scan door ──
+
+-- name: session_of_cookie
+-- A living cookie session with its person.
+-- $1 cookie_hash  $2 now_ms
+SELECT s.session_id, s.expires_ms, p.person_id, p.tier, p.tier_until_ms, p.token_version
+  FROM auth.session AS s JOIN auth.person AS p USING (person_id)
+ WHERE s.cookie_hash = $1 AND s.ended_ms = 0 AND s.expires_ms > $2 AND s.version = p.token_version AND p.enable;
+
+-- name: end_cookie
+-- The cookie's session is over; no row when it was over before or never was.
+-- $1 cookie_hash  $2 now_ms  $3 reason
+UPDATE auth.session SET ended_ms = $2, end_reason = $3
+ WHERE cookie_hash = $1 AND ended_ms = 0
+RETURNING session_id, subject, person_id;
+
+-- ── API keys ──
+
+-- name: insert_key
+-- A new key.
+-- $1 key_id  $2 hash  $3 person_id  $4 email_key  $5 name  $6 prefix  $7 scopes  $8 mode  $9 ip_allow
+-- $10 created_ms  $11 expires_ms
+INSERT INTO auth.api_key (key_id, hash, person_id, email_key, name, prefix, scopes, mode, ip_allow,
+                          created_ms, expires_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- name: keys_of
+-- A person's keys that were not revoked, newest first.
+-- $1 person_id
+SELECT key_id, person_id, email_key, name, prefix, scopes, mode, ip_allow, created_ms, expires_ms,
+       last_used_ms, revoked_ms
+  FROM auth.api_key
+ WHERE person_id = $1 AND revoked_ms = 0
+ ORDER BY created_ms DESC, key_id DESC;
+
+-- name: key_by_hash
+-- A key by what is kept of it.
+-- $1 hash
+SELECT key_id, person_id, email_key, name, prefix, scopes, mode, ip_allow, created_ms, expires_ms,
+       last_used_ms, revoked_ms
+  FROM auth.api_key
+ WHERE hash = $1;
+
+-- name: revoke_key
+-- A person takes a key back; no row when it is somebody else's or was taken back before.
+-- $1 key_id  $2 person_id  $3 now_ms
+UPDATE auth.api_key SET revoked_ms = $3
+ WHERE key_id = $1 AND person_id = $2 AND revoked_ms = 0
+RETURNING key_id;
+
+-- name: key_used
+-- A key was used; written at most once a minute.
+-- $1 key_id  $2 now_ms  $3 before_ms
+UPDATE auth.api_key SET last_used_ms = $2 WHERE key_id = $1 AND last_used_ms < $3;
+
+-- ── tokens sent by mail ──
+
+-- name: insert_mail_token
+-- A token for a mail.
+-- $1 hash  $2 person_id  $3 purpose  $4 now_ms  $5 expires_ms
+INSERT INTO auth.mail_token (hash, person_id, purpose, created_ms, expires_ms) VALUES ($1, $2, $3, $4, $5);
+
+-- name: mail_tokens_since
+-- How many mails of a kind a person was sent lately.
+-- $1 person_id  $2 purpose  $3 after_ms
+SELECT count(*) AS count FROM auth.mail_token WHERE person_id = $1 AND purpose = $2 AND created_ms > $3;
+
+-- name: take_mail_token
+-- Use a token up; no row when it is unknown, used or expired.
+-- $1 hash  $2 purpose  $3 now_ms
+DELETE FROM auth.mail_token WHERE hash = $1 AND purpose = $2 AND expires_ms > $3 RETURNING person_id;
+
+-- name: drop_mail_tokens
+-- No other token of this kind counts any more.
+-- $1 person_id  $2 purpose
+DELETE FROM auth.mail_token WHERE person_id = $1 AND purpose = $2;
+
+-- name: set_email_verified
+-- The person reads mail at its address.
+-- $1 person_id  $2 now_ms
+UPDATE auth.person SET email_verified = true, updated_ms = $2 WHERE person_id = $1;
+
+-- name: forget_mail_tokens
+-- Remove expired ones.
+-- $1 before_ms
+DELETE FROM auth.mail_token WHERE expires_ms < $1;
