@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -60,9 +60,9 @@ async def template(postgres: PostgresServer) -> dict[str, str]:
     return dsns
 
 
-@pytest_asyncio.fixture
-async def dsns(postgres: PostgresServer, template: dict[str, str]) -> AsyncIterator[dict[str, str]]:
-    """A fresh database: service → DSN of its own role; ``admin`` → the administrator's."""
+@asynccontextmanager
+async def fresh_database(postgres: PostgresServer, template: dict[str, str]) -> AsyncIterator[dict[str, str]]:
+    """A copy of the template: service → DSN of its own role; ``admin`` → the administrator's."""
     name = f"tw_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(postgres.dsn)
     await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY WAL_LOG')
@@ -74,6 +74,13 @@ async def dsns(postgres: PostgresServer, template: dict[str, str]) -> AsyncItera
     finally:
         await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
         await admin.close()
+
+
+@pytest_asyncio.fixture
+async def dsns(postgres: PostgresServer, template: dict[str, str]) -> AsyncIterator[dict[str, str]]:
+    """A fresh database for this test: service → DSN."""
+    async with fresh_database(postgres, template) as made:
+        yield made
 
 
 @pytest_asyncio.fixture
@@ -89,9 +96,8 @@ async def database(
         yield pool
 
 
-@pytest_asyncio.fixture
-async def nats_url(nats: NatsServer) -> str:
-    """The run's nats-server with every stream made anew, empty."""
+async def empty_streams(nats: NatsServer) -> None:
+    """Make every stream anew."""
     connection = await nats_driver.connect(nats.url)
     jetstream = connection.jetstream()
     for stream in await jetstream.streams_info():
@@ -99,6 +105,12 @@ async def nats_url(nats: NatsServer) -> str:
         await jetstream.delete_stream(stream.config.name)
     await connection.close()
     await ensure_streams(nats.url, [*OWNERS, "gateway"], gateway_processes=2)
+
+
+@pytest_asyncio.fixture
+async def nats_url(nats: NatsServer) -> str:
+    """The run's nats-server with every stream made anew, empty."""
+    await empty_streams(nats)
     return nats.url
 
 

@@ -9,10 +9,10 @@ import pytest
 import pytest_asyncio
 
 from libs.common import bus_nats
-from libs.common.streams import OWNERS, ensure_streams
+from tests.conftest import empty_streams, fresh_database
 from tests.contract.gateway.edge import Client, Edge
 from tests.house import House
-from tests.servers import NatsServer
+from tests.servers import NatsServer, PostgresServer
 
 NO_DATABASE = {"admin": "postgresql://nobody@127.0.0.1:1/none"}  # a gateway has none
 
@@ -29,7 +29,7 @@ async def edge_of_module(
     nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[tuple[Edge, House]]:
     """One gateway for the tests of a module, with the test at the other end of the bus."""
-    await ensure_streams(nats.url, [*OWNERS, "gateway"], gateway_processes=2)
+    await empty_streams(nats)
     bus = await bus_nats.connect(nats.url, "edge")
     edge = Edge(bus)
     await edge.start()
@@ -48,3 +48,21 @@ def at_edge(edge_of_module: tuple[Edge, House], session: aiohttp.ClientSession) 
     edge, house = edge_of_module
     edge.reset()
     return edge, Client(session, house.url)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stack(
+    postgres: PostgresServer,
+    template: dict[str, str],
+    nats: NatsServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[House]:
+    """Every service of the broker and admin surfaces, for the tests of a module."""
+    await empty_streams(nats)
+    async with fresh_database(postgres, template) as dsns:
+        house = House(dsns, nats.url, tmp_path_factory.mktemp("stack"))
+        try:
+            await house.start("auth", "market", "trading", "alerts", "gateway")
+            yield house
+        finally:
+            await house.stop()
