@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from libs.common.messages import alerts, auth, house, market, notifier, trading
+from libs.common.messages import alerts, auth, auth_people, house, market, notifier, trading
 from libs.common.principal import Principal
 
 M = TypeVar("M")
@@ -161,7 +161,7 @@ WATCH_REMOVE = Command("market.cmd.watch.remove.v1", market.WatchRemove, house.D
 ACCOUNT_OPENED = Subject("auth.evt.account.opened.v1.{login}", auth.AccountOpened, stream="AUTH")
 SESSION_REVOKED = Subject("auth.evt.session.revoked.v1.{who}", auth.SessionRevoked, stream="AUTH")
 ACCOUNT_CHANGED = Subject("auth.evt.account.changed.v1.{login}", auth.AccountChanged, stream="AUTH")
-KEY_ISSUED = Subject("auth.evt.key.issued.v1.{key}", auth.KeyIssued, stream="AUTH")
+KEY_ISSUED = Subject("auth.evt.key.issued.v1.{key}", auth_people.KeyIssued, stream="AUTH")
 PERSON_CHANGED = Subject("auth.evt.person.changed.v1.{person}", auth.PersonChanged, stream="AUTH")
 
 SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
@@ -185,22 +185,26 @@ PASSWORD_CHANGE = Command(
 )
 CUSTOMER_REGISTER = Command(
     "auth.cmd.customer.register.v1",
-    auth.CustomerRegister,
-    auth.CustomerRegistered,
+    auth_people.CustomerRegister,
+    auth_people.CustomerRegistered,
     effect=True,
     timeout_s=15.0,
 )
-CUSTOMER_LOGIN = Command("auth.cmd.customer.login.v1", auth.CustomerLogin, auth.CustomerIn, timeout_s=15.0)
-CUSTOMER_ACCOUNTS = Command("auth.cmd.customer.accounts.v1", auth.CustomerAsk, auth.CustomerAccounts)
+CUSTOMER_LOGIN = Command(
+    "auth.cmd.customer.login.v1", auth_people.CustomerLogin, auth_people.CustomerIn, timeout_s=15.0
+)
+CUSTOMER_ACCOUNTS = Command(
+    "auth.cmd.customer.accounts.v1", auth_people.CustomerAsk, auth_people.CustomerAccounts
+)
 CUSTOMER_ACCOUNT_OPEN = Command(
     "auth.cmd.customer.account.open.v1",
-    auth.CustomerAccountOpen,
-    auth.CustomerAccountOpened,
+    auth_people.CustomerAccountOpen,
+    auth_people.CustomerAccountOpened,
     effect=True,
 )
-OTP_OFFER = Command("auth.cmd.otp.offer.v1", auth.CustomerAsk, auth.OtpOffer)
-OTP_SET = Command("auth.cmd.otp.set.v1", auth.OtpSet, auth.OtpState, effect=True)
-OTP_CHECK = Command("auth.cmd.otp.check.v1", auth.OtpCheck, house.Done)
+OTP_OFFER = Command("auth.cmd.otp.offer.v1", auth_people.CustomerAsk, auth_people.OtpOffer)
+OTP_SET = Command("auth.cmd.otp.set.v1", auth_people.OtpSet, auth_people.OtpState, effect=True)
+OTP_CHECK = Command("auth.cmd.otp.check.v1", auth_people.OtpCheck, house.Done)
 USER_UPDATE = Command("auth.cmd.user.update.v1", auth.UserUpdate, auth.Account, effect=True)
 PERSON_FIND = Command(
     "auth.cmd.person.get.v1", auth.PersonName, auth.PersonView, callers=("gateway", "billing", "notifier")
@@ -212,27 +216,31 @@ STAFF_ADD = Command("auth.cmd.staff.add.v1", auth.StaffAdd, auth.StaffView, effe
 STAFF_UPDATE = Command("auth.cmd.staff.update.v1", auth.StaffUpdate, auth.StaffView, effect=True)
 STAFF_LIST = Command("auth.cmd.staff.list.v1", auth.StaffAsk, auth.StaffList)
 SSO = Command("auth.cmd.sso.v1", auth.SsoAsk, auth.SignedIn)
-SCAN_SIGN_UP = Command("auth.cmd.scan.signup.v1", auth.ScanSignUp, auth.ScanIn, effect=True, timeout_s=15.0)
-SCAN_LOGIN = Command("auth.cmd.scan.login.v1", auth.ScanLogin, auth.ScanIn, timeout_s=15.0)
-SCAN_LOGOUT = Command("auth.cmd.scan.logout.v1", auth.ScanOut, house.Done, effect=True)
-SCAN_ME = Command("auth.cmd.scan.me.v1", auth.CustomerAsk, auth.ScanUserIs)
-COOKIE_RESOLVE = Command("auth.cmd.cookie.resolve.v1", auth.CookieResolve, Principal)
-API_KEY_RESOLVE = Command("auth.cmd.apikey.resolve.v1", auth.KeyResolve, Principal)
-API_KEY_CREATE = Command("auth.cmd.apikey.create.v1", auth.KeyCreate, auth.KeyCreated, effect=True)
-API_KEY_LIST = Command("auth.cmd.apikey.list.v1", auth.KeyListAsk, auth.KeyList)
-API_KEY_REVOKE = Command("auth.cmd.apikey.revoke.v1", auth.KeyRevoke, house.Done, effect=True)
+SCAN_SIGN_UP = Command(
+    "auth.cmd.scan.signup.v1", auth_people.ScanSignUp, auth_people.ScanIn, effect=True, timeout_s=15.0
+)
+SCAN_LOGIN = Command("auth.cmd.scan.login.v1", auth_people.ScanLogin, auth_people.ScanIn, timeout_s=15.0)
+SCAN_LOGOUT = Command("auth.cmd.scan.logout.v1", auth_people.ScanOut, house.Done, effect=True)
+SCAN_ME = Command("auth.cmd.scan.me.v1", auth_people.CustomerAsk, auth_people.ScanUserIs)
+COOKIE_RESOLVE = Command("auth.cmd.cookie.resolve.v1", auth_people.CookieResolve, Principal)
+API_KEY_RESOLVE = Command("auth.cmd.apikey.resolve.v1", auth_people.KeyResolve, Principal)
+API_KEY_CREATE = Command(
+    "auth.cmd.apikey.create.v1", auth_people.KeyCreate, auth_people.KeyCreated, effect=True
+)
+API_KEY_LIST = Command("auth.cmd.apikey.list.v1", auth_people.KeyListAsk, auth_people.KeyList)
+API_KEY_REVOKE = Command("auth.cmd.apikey.revoke.v1", auth_people.KeyRevoke, house.Done, effect=True)
 AGENT_KEY_ISSUE = Command(
     "auth.cmd.apikey.issue.v1",
-    auth.AgentKeyIssue,
-    auth.AgentKey,
+    auth_people.AgentKeyIssue,
+    auth_people.AgentKey,
     effect=True,
     callers=("gateway", "billing"),
 )
-MAIL_VERIFY_ASK = Command("auth.cmd.mail.ask.v1", auth.MailVerifyAsk, house.Done, effect=True)
-MAIL_VERIFY = Command("auth.cmd.mail.verify.v1", auth.MailVerify, house.Done, effect=True)
-PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth.PasswordForgot, house.Done, effect=True)
+MAIL_VERIFY_ASK = Command("auth.cmd.mail.ask.v1", auth_people.MailVerifyAsk, house.Done, effect=True)
+MAIL_VERIFY = Command("auth.cmd.mail.verify.v1", auth_people.MailVerify, house.Done, effect=True)
+PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth_people.PasswordForgot, house.Done, effect=True)
 PASSWORD_RESET = Command(
-    "auth.cmd.password.reset.v1", auth.PasswordReset, house.Done, effect=True, timeout_s=15.0
+    "auth.cmd.password.reset.v1", auth_people.PasswordReset, house.Done, effect=True, timeout_s=15.0
 )
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)

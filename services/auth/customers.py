@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from libs.common.errors import InvalidData, NotAuthenticated
-from libs.common.messages.auth import (
+from libs.common.messages.auth_people import (
     CustomerAccount,
     CustomerAccountOpen,
     CustomerAccountOpened,

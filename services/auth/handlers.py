@@ -7,7 +7,7 @@ from typing import Any
 
 from libs.common import subjects
 from libs.common.bus import Call, Handler
-from libs.common.messages import auth
+from libs.common.messages import auth, auth_people
 from libs.common.messages.house import Done
 from libs.common.principal import Principal
 from libs.common.subjects import Command
@@ -113,25 +113,27 @@ def _session_handlers(use: UseCases) -> Handlers:
 
 
 def _customer_handlers(use: UseCases) -> Handlers:
-    async def register(message: auth.CustomerRegister, call: Call) -> auth.CustomerRegistered:
+    async def register(message: auth_people.CustomerRegister, call: Call) -> auth_people.CustomerRegistered:
         return await use.customers.register(message)
 
-    async def login(message: auth.CustomerLogin, call: Call) -> auth.CustomerIn:
+    async def login(message: auth_people.CustomerLogin, call: Call) -> auth_people.CustomerIn:
         return await use.customers.login(message)
 
-    async def accounts(message: auth.CustomerAsk, call: Call) -> auth.CustomerAccounts:
+    async def accounts(message: auth_people.CustomerAsk, call: Call) -> auth_people.CustomerAccounts:
         return await use.customers.accounts(message)
 
-    async def account_open(message: auth.CustomerAccountOpen, call: Call) -> auth.CustomerAccountOpened:
+    async def account_open(
+        message: auth_people.CustomerAccountOpen, call: Call
+    ) -> auth_people.CustomerAccountOpened:
         return await use.customers.open_account(message)
 
-    async def otp_offer(message: auth.CustomerAsk, call: Call) -> auth.OtpOffer:
+    async def otp_offer(message: auth_people.CustomerAsk, call: Call) -> auth_people.OtpOffer:
         return await use.customers.otp_offer(message)
 
-    async def otp_set(message: auth.OtpSet, call: Call) -> auth.OtpState:
+    async def otp_set(message: auth_people.OtpSet, call: Call) -> auth_people.OtpState:
         return await use.customers.otp_set(message)
 
-    async def otp_check(message: auth.OtpCheck, call: Call) -> Done:
+    async def otp_check(message: auth_people.OtpCheck, call: Call) -> Done:
         await use.customers.otp_check(message)
         return Done()
 
@@ -180,20 +182,20 @@ def _administration_handlers(use: UseCases) -> Handlers:
 
 
 def _scan_handlers(use: UseCases) -> Handlers:
-    async def sign_up(message: auth.ScanSignUp, call: Call) -> auth.ScanIn:
+    async def sign_up(message: auth_people.ScanSignUp, call: Call) -> auth_people.ScanIn:
         return await use.scan.sign_up(message)
 
-    async def login(message: auth.ScanLogin, call: Call) -> auth.ScanIn:
+    async def login(message: auth_people.ScanLogin, call: Call) -> auth_people.ScanIn:
         return await use.scan.login(message)
 
-    async def logout(message: auth.ScanOut, call: Call) -> Done:
+    async def logout(message: auth_people.ScanOut, call: Call) -> Done:
         await use.scan.logout(message)
         return Done()
 
-    async def me(message: auth.CustomerAsk, call: Call) -> auth.ScanUserIs:
+    async def me(message: auth_people.CustomerAsk, call: Call) -> auth_people.ScanUserIs:
         return await use.scan.me(message)
 
-    async def resolve(message: auth.CookieResolve, call: Call) -> Principal:
+    async def resolve(message: auth_people.CookieResolve, call: Call) -> Principal:
         return await use.scan.resolve(message)
 
     return [
@@ -206,20 +208,20 @@ def _scan_handlers(use: UseCases) -> Handlers:
 
 
 def _key_handlers(use: UseCases) -> Handlers:
-    async def create(message: auth.KeyCreate, call: Call) -> auth.KeyCreated:
+    async def create(message: auth_people.KeyCreate, call: Call) -> auth_people.KeyCreated:
         return await use.keys.create(message)
 
-    async def listed(message: auth.KeyListAsk, call: Call) -> auth.KeyList:
+    async def listed(message: auth_people.KeyListAsk, call: Call) -> auth_people.KeyList:
         return await use.keys.list(message)
 
-    async def revoke(message: auth.KeyRevoke, call: Call) -> Done:
+    async def revoke(message: auth_people.KeyRevoke, call: Call) -> Done:
         await use.keys.revoke(message)
         return Done()
 
-    async def issue(message: auth.AgentKeyIssue, call: Call) -> auth.AgentKey:
+    async def issue(message: auth_people.AgentKeyIssue, call: Call) -> auth_people.AgentKey:
         return await use.keys.issue(message)
 
-    async def resolve(message: auth.KeyResolve, call: Call) -> Principal:
+    async def resolve(message: auth_people.KeyResolve, call: Call) -> Principal:
         return await use.keys.resolve(message)
 
     return [
@@ -232,20 +234,20 @@ def _key_handlers(use: UseCases) -> Handlers:
 
 
 def _mail_handlers(use: UseCases) -> Handlers:
-    async def ask(message: auth.MailVerifyAsk, call: Call) -> Done:
+    async def ask(message: auth_people.MailVerifyAsk, call: Call) -> Done:
         await use.mails.ask_verify(message)
         return Done()
 
-    async def verify(message: auth.MailVerify, call: Call) -> Done:
+    async def verify(message: auth_people.MailVerify, call: Call) -> Done:
         await use.mails.verify(message)
         return Done()
 
-    async def forgot(message: auth.PasswordForgot, call: Call) -> Done:
+    async def forgot(message: auth_people.PasswordForgot, call: Call) -> Done:
         # Whether there is such a person must not show in the time of the answer.
         use.background.run("password forgot", use.mails.forgot(message))
         return Done()
 
-    async def reset(message: auth.PasswordReset, call: Call) -> Done:
+    async def reset(message: auth_people.PasswordReset, call: Call) -> Done:
         await use.mails.reset(message)
         return Done()
 

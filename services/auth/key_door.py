@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from libs.common.messages.auth import (
+from libs.common.messages.auth_people import (
     AgentKey,
     AgentKeyIssue,
     KeyCreate,

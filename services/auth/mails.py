@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from libs.common.errors import AppError
-from libs.common.messages.auth import MailVerify, MailVerifyAsk, PasswordForgot, PasswordReset
+from libs.common.messages.auth_people import MailVerify, MailVerifyAsk, PasswordForgot, PasswordReset
 from libs.common.messages.notifier import MailSend
 from libs.common.subjects import MAIL_SEND
 from services.auth import people

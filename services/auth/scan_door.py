@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.messages.auth import (
+from libs.common.messages.auth_people import (
     CookieResolve,
     CustomerAsk,
     ScanIn,

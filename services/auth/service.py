@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from libs.common.errors import InvalidData
 from libs.common.messages import auth
-from libs.common.messages.auth import (
-    AccountAsk,
-    SignCheck,
-    SignedIn,
-    SignIn,
-    SignUp,
-    UserAdd,
-    UserAdded,
-)
+from libs.common.messages.auth import AccountAsk, SignCheck, SignedIn, SignIn, SignUp, UserAdd, UserAdded
 from libs.common.principal import SessionType
 from services.auth import people
 from services.auth.doorkeeper import Doorkeeper

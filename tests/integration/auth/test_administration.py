@@ -14,7 +14,6 @@ from libs.common.errors import InvalidData, NotAuthenticated, PermissionDenied
 from libs.common.messages.auth import (
     AccountAsk,
     AccountChanged,
-    CustomerLogin,
     PersonChanged,
     PersonName,
     PersonSet,
@@ -28,6 +27,7 @@ from libs.common.messages.auth import (
     StaffUpdate,
     UserUpdate,
 )
+from libs.common.messages.auth_people import CustomerLogin
 from libs.common.messages.market import Group
 from libs.common.subjects import (
     ACCOUNT_OF,

@@ -12,7 +12,8 @@ import pytest
 from libs.common.bus import decode
 from libs.common.bus_nats import NatsBus
 from libs.common.errors import InvalidData
-from libs.common.messages.auth import (
+from libs.common.messages.auth import PersonChanged, Refresh, SignCheck, SignIn
+from libs.common.messages.auth_people import (
     CustomerAccountOpen,
     CustomerAsk,
     CustomerIn,
@@ -20,10 +21,6 @@ from libs.common.messages.auth import (
     CustomerRegister,
     OtpCheck,
     OtpSet,
-    PersonChanged,
-    Refresh,
-    SignCheck,
-    SignIn,
 )
 from libs.common.subjects import (
     CUSTOMER_ACCOUNT_OPEN,

@@ -13,14 +13,7 @@ import pytest
 from libs.common.bus_nats import NatsBus
 from libs.common.db import Database
 from libs.common.errors import ConfigInvalid
-from libs.common.messages.auth import (
-    AuditAppend,
-    AuditAsk,
-    AuditVerify,
-    KeyRotate,
-    KeysAsk,
-    SignIn,
-)
+from libs.common.messages.auth import AuditAppend, AuditAsk, AuditVerify, KeyRotate, KeysAsk, SignIn
 from libs.common.roles import ensure_roles
 from libs.common.subjects import AUDIT_APPEND, AUDIT_LIST, AUDIT_VERIFY, KEY_ROTATE, KEYS_PUBLIC, SIGN_IN
 from libs.common.tokens import kid_of

@@ -11,7 +11,8 @@ import pytest
 from libs.common.bus import Call, decode
 from libs.common.bus_nats import NatsBus
 from libs.common.errors import InvalidData
-from libs.common.messages.auth import (
+from libs.common.messages.auth import PersonSet, RevocationsAsk, SignCheck
+from libs.common.messages.auth_people import (
     AgentKeyIssue,
     CookieResolve,
     CustomerAsk,
@@ -25,13 +26,10 @@ from libs.common.messages.auth import (
     MailVerifyAsk,
     PasswordForgot,
     PasswordReset,
-    PersonSet,
-    RevocationsAsk,
     ScanIn,
     ScanLogin,
     ScanOut,
     ScanSignUp,
-    SignCheck,
 )
 from libs.common.messages.notifier import MailSend, MailTaken
 from libs.common.subjects import (
