@@ -79,9 +79,9 @@ class Connection:
         self.held_events += 1
         self.held_bytes += len(framed)
 
-    def take_held(self) -> bytes:
-        """Everything held, in order of arrival, and forget it."""
-        data = b"".join(self.held.values())
+    def take_held(self) -> list[bytes]:
+        """Everything held, in order of arrival; it is held no more."""
+        frames = list(self.held.values())
         self.held.clear()
         self.held_events = self.held_bytes = 0
-        return data
+        return frames

@@ -36,6 +36,7 @@ class HubLimits:
     stall_s_max: float = 10.0
     stall_retry_s: float = 0.02
     log_frames_max: int = 20_000  # frames waiting for one flush; beyond it all are merged
+    single_sockets_max: int = 1_000  # written in one turn when there is one frame for them
     rounds: RoundLimits = field(default_factory=RoundLimits)
 
 
@@ -82,6 +83,7 @@ class Hub:
             cpu_s=cpu_s,
             hand_out=self._distribute,
             write=self._write_pending,
+            write_single=self._write_single,
             limits=self._limits.rounds,
         )
 
@@ -151,12 +153,11 @@ class Hub:
         if connection not in self.connections:
             return
         self._distribute()  # what came before belongs to those who were there
-        self._write_pending(connection)
+        self._write_pending((connection,))
         latest = [last for key in keys if (last := self._join(connection, key).last) is not None]
-        if not latest:
-            return
         if connection.stalled_s is None:
-            self._write(connection, b"".join(latest))
+            connection.pending += latest
+            self._write_pending((connection,))
             return
         for key in keys:
             channel = connection.channels[key]
@@ -178,14 +179,14 @@ class Hub:
             return
         if connection.stalled_s is None:
             connection.pending.append(framed)
-            self._write_pending(connection)
+            self._write_pending((connection,))
         else:
             self._hold_event(connection, framed)
 
     def settle(self, connection: Connection) -> None:
         """Write what waits for this socket now: it is about to be closed."""
         self._distribute()
-        self._write_pending(connection)
+        self._write_pending((connection,))
 
     def join(self, connection: Connection, login: int) -> None:
         """Begin to follow an account: its pushes are kept aside until `follow` says from where."""
@@ -305,28 +306,58 @@ class Hub:
 
     def _write_urgent(self) -> None:
         urgent, self._urgent = self._urgent, []
-        for connection in urgent:
-            self._write_pending(connection)
+        self._write_pending(urgent)
 
-    def _write_pending(self, connection: Connection) -> None:
-        pending = connection.pending
-        if not pending:
-            return
-        data = pending[0] if len(pending) == 1 else b"".join(pending)
-        pending.clear()
-        self._write(connection, data)
+    def _write_pending(self, connections: Iterable[Connection]) -> None:
+        """One write to each of these sockets that has something; the hot loop of the process."""
+        high_water, join = self._limits.high_water_bytes, b"".join
+        writes = 0
+        for connection in connections:
+            pending = connection.pending
+            if not pending:
+                continue
+            data = pending[0] if len(pending) == 1 else join(pending)
+            pending.clear()
+            transport = connection.transport
+            writes += 1
+            try:
+                transport.write(data)
+            except RuntimeError:
+                # uvloop refuses to write to a closing transport. Its socket is about to detach.
+                self.detach(connection)
+                continue
+            if transport.get_write_buffer_size() >= high_water:
+                self._stall(connection)
+        self.counters.writes += writes
 
-    def _write(self, connection: Connection, data: bytes) -> None:
-        transport = connection.transport
-        self.counters.writes += 1
-        try:
-            transport.write(data)
-        except RuntimeError:
-            # uvloop refuses to write to a closing transport. Its socket is about to detach.
-            self.detach(connection)
-            return
-        if transport.get_write_buffer_size() >= self._limits.high_water_bytes:
-            self._stall(connection)
+    def _write_single(self) -> int:
+        """Write a frame that came alone straight to its subscribers; how many, 0 when it is not so.
+
+        The usual case of a house that is not busy: no queue is filled only to be emptied.
+        """
+        if len(self._log) != 1 or len(self._log[0][0].fast) > self._limits.single_sockets_max:
+            return 0
+        channel, framed = self._log.pop()
+        self._recheck_stalled()
+        high_water, receivers = self._limits.high_water_bytes, tuple(channel.fast)
+        for connection in channel.slow:
+            self.counters.conflated += connection.hold_latest(channel, framed)
+        for connection in receivers:
+            if connection.pending:
+                connection.pending.append(framed)
+                self._write_pending((connection,))
+                continue
+            transport = connection.transport
+            try:
+                transport.write(framed)
+            except RuntimeError:
+                self.detach(connection)
+                continue
+            if transport.get_write_buffer_size() >= high_water:
+                self._stall(connection)
+        self.counters.writes += len(receivers)
+        self.counters.deliveries += len(receivers)
+        return len(receivers)
 
     # ── slow sockets ──────────────────────────────────────────────────────────────────────────────
 
@@ -362,9 +393,8 @@ class Hub:
             del channel.slow[connection]
             channel.fast[connection] = connection.pending.append
         self.counters.deliveries += len(connection.held) - connection.held_events
-        data = connection.take_held()
-        if data:
-            self._write(connection, data)
+        connection.pending += connection.take_held()
+        self._write_pending((connection,))
 
     def _hold_event(self, connection: Connection, framed: bytes) -> None:
         connection.hold_event(framed)

@@ -26,14 +26,14 @@ _ELAPSED_S_MIN = 1e-6  # flushes closer than this count as one
 class PaceLimits:
     """The curve from demand to interval, and the bound of the cost."""
 
-    rate_low: float = 90_000.0
+    rate_low: float = 110_000.0
     rate_high: float = 170_000.0
-    curve: float = 1.5  # above 1: latency is given up late
-    interval_s_max: float = 0.038  # by demand
+    curve: float = 1.0
+    interval_s_max: float = 0.040  # by demand
     stretched_s_max: float = 0.25  # by cost
     busy_share_max: float = 0.85
     memory_s: float = 0.5  # time constant of the averages
-    spread_s: float = 0.016  # from this interval on the sockets take turns within it
+    spread_s: float = 0.008  # from this interval on the sockets take turns within it
     spread_steps: int = 4
 
 
@@ -68,7 +68,9 @@ class Pace:
         self._flushed_s, self._cost_s, self._deliveries = now_s, 0.0, 0
         affordable_s = self.steps * self._flush_cost_s / self._limits.busy_share_max
         self.interval_s = max(self._wanted_s(), min(affordable_s, self._limits.stretched_s_max))
-        self.steps = self._limits.spread_steps if self.interval_s >= self._limits.spread_s else 1
+        steps = self._limits.spread_steps if self.interval_s >= self._limits.spread_s else 1
+        self._flush_cost_s *= self.steps / steps  # what was learnt holds for the whole interval
+        self.steps = steps
 
     def _wanted_s(self) -> float:
         limits = self._limits

@@ -39,7 +39,10 @@ class RoundLimits:
 
 
 class Rounds:
-    """Plans flushes and makes them. ``hand_out`` fills the sockets' queues, ``write`` empties one."""
+    """Plans flushes and makes them. ``hand_out`` fills the sockets' queues, ``write`` empties some.
+
+    ``write_single`` does both for a frame that came alone, and says how many sockets got it.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,8 @@ class Rounds:
         scheduler: Scheduler,
         cpu_s: Callable[[], float],
         hand_out: Callable[[], None],
-        write: Callable[[Connection], None],
+        write: Callable[[Sequence[Connection]], None],
+        write_single: Callable[[], int],
         limits: RoundLimits,
     ) -> None:
         self._clock = clock
@@ -56,6 +60,7 @@ class Rounds:
         self._cpu_s = cpu_s
         self._hand_out = hand_out
         self._write = write
+        self._write_single = write_single
         self._limits = limits
         self.pace = Pace(limits.pace)
         self.flushes = 0
@@ -106,15 +111,16 @@ class Rounds:
         self._started_cpu_s = self._cpu_s()
         self._plan_next()
         self._asked = False
+        if self.pace.steps == 1 and not self._dirty and not self._owed:
+            self._delivered += self._write_single()
         self._hand_out()
         self._writing = self._next_shard() if self.pace.steps > 1 else self._everyone()
         self._write_chunk()
 
     def _plan_next(self) -> None:
-        # From due to due, not from now: a late step does not delay those after it.
+        # From due to due, not from now: loops run timers late. After a pause it counts from now.
         now_s, step_s = self._clock.monotonic_s(), self.pace.interval_s / self.pace.steps
-        self._due_s = max(self._due_s + step_s, now_s)
-        self._due_s = min(self._due_s, now_s + step_s)
+        self._due_s = max(self._due_s, now_s - step_s / 2) + step_s
 
     def _everyone(self) -> list[Connection]:
         if self._owed:  # a round of steps was under way when the pace changed
@@ -138,8 +144,7 @@ class Rounds:
         # In turns of the loop, so that a flush to many sockets does not hold up everything else.
         size = self._limits.chunk_sockets
         chunk, self._writing = self._writing[:size], self._writing[size:]
-        for connection in chunk:
-            self._write(connection)
+        self._write(chunk)
         # The loop sends what was written at the end of its turn: only then is the cost known.
         self._scheduler.call_soon(self._write_chunk if self._writing else self._flushed)
 

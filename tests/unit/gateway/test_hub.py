@@ -110,15 +110,30 @@ def test_many_sockets_are_written_in_turns() -> None:
     clients = [stage.client() for _ in range(10)]
     for client in clients:
         stage.hub.subscribe(client.connection, [EUR])
-    sent = say(stage, "EURUSD", 1)
+    sent = [say(stage, "EURUSD", 1), say(stage, "EURUSD", 2)]
     stage.scheduler.turn()
     assert sum(client.transport.writes for client in clients) == 3
     stage.scheduler.settle()
-    assert [client.heard() for client in clients] == [[sent]] * 10
+    assert [client.heard() for client in clients] == [sent] * 10
+
+
+def test_a_frame_that_came_alone_is_written_to_all_at_once_and_after_what_waits() -> None:
+    stage = Stage()
+    clients = [stage.client() for _ in range(10)]
+    for client in clients:
+        stage.hub.subscribe(client.connection, [EUR])
+    stage.hub.join(clients[0].connection, 7)
+    stage.hub.follow(clients[0].connection, resume=False, after=0)
+    stage.hub.on_push(7, 1, b"[1]")
+    sent = say(stage, "EURUSD", 1)
+    stage.scheduler.turn()
+    assert clients[0].heard() == [b"[1]", sent]
+    assert [client.heard() for client in clients[1:]] == [[sent]] * 9
+    assert stage.hub.counters.deliveries == 10
 
 
 def test_ticks_that_come_during_a_flush_go_with_the_next_one_in_order() -> None:
-    stage = Stage(HubLimits(rounds=RoundLimits(chunk_sockets=1)))
+    stage = Stage(HubLimits(single_sockets_max=1, rounds=RoundLimits(chunk_sockets=1)))
     clients = [stage.client() for _ in range(3)]
     for client in clients:
         stage.hub.subscribe(client.connection, [EUR])
