@@ -14,4 +14,3 @@ class Config(ServiceConfig, frozen=True, kw_only=True):
     binance_ws_url: str = ""
     binance_rest_url: str = ""
     kraken_ws_url: str = ""
-    kraken_rest_url: str = ""

@@ -36,8 +36,20 @@ class Sink(Protocol):
         """The instrument one of the names means; the last name is made known when none does."""
         ...
 
+    def instruments(self) -> Sequence[Instrument]:
+        """Every instrument there is."""
+        ...
+
+    def last_ms(self, symbol: str) -> int:
+        """The time of a symbol's last quote, 0 when there was none."""
+        ...
+
     async def restart(self, symbols: Sequence[str]) -> None:
         """Let these symbols' time begin anew: what follows is older than what was."""
+        ...
+
+    async def mark(self, cursor: Any) -> None:
+        """Store how far the source has been read, by itself."""
         ...
 
     async def room(self) -> None:

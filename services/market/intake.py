@@ -28,10 +28,13 @@ SETTLED_S = 60.0  # a run this long makes the next restart quick again
 class Intake:
     """The sink of the feed; see ``services.market.feed.Sink``."""
 
-    def __init__(self, desk: Desk, writer: Writer, service: MarketService, *, source_id: int) -> None:
+    def __init__(
+        self, desk: Desk, writer: Writer, service: MarketService, *, source: str, source_id: int
+    ) -> None:
         self._desk = desk
         self._writer = writer
         self._service = service
+        self._source = source
         self._source_id = source_id
 
     async def quotes(self, ticks: Sequence[Tick], cursor: Any = None) -> None:
@@ -50,10 +53,19 @@ class Intake:
     async def instrument(self, names: Sequence[str], digits: int) -> Instrument:
         return await self._service.known_or_new(names, digits)
 
+    def instruments(self) -> Sequence[Instrument]:
+        return self._service.symbols().symbols
+
+    def last_ms(self, symbol: str) -> int:
+        return self._desk.book.lines[symbol].ctm_ms
+
     async def restart(self, symbols: Sequence[str]) -> None:
         await self._writer.flush()
         for symbol in symbols:
             self._desk.book.lines[symbol].restart()
+
+    async def mark(self, cursor: Any) -> None:
+        await self._writer.flush(marks={self._source: cursor})
 
     async def room(self) -> None:
         await self._writer.room()

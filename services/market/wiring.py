@@ -9,9 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from libs.common.db import Connection
-from libs.common.errors import ConfigInvalid
 from libs.common.service import App, Base
 from services.market import boot
+from services.market.adapters.binance import Binance
+from services.market.adapters.ccxt import open_ccxt
+from services.market.adapters.exchange import ExchangeFeed
+from services.market.adapters.kraken import Kraken
 from services.market.adapters.manual import ManualFeed
 from services.market.adapters.replay import ReplayFeed, replay_spec
 from services.market.adapters.synthetic import SyntheticFeed
@@ -73,8 +76,8 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
             source_id=source_id,
             feed=spec.source,
         )
-        feed = await open_feed(spec, base, store, world, past)
-        intake = Intake(desk, writer, service, source_id=source_id)
+        feed = await open_feed(spec, config, base, store, world, past)
+        intake = Intake(desk, writer, service, source=spec.source, source_id=source_id)
         runner = FeedRunner(feed, intake, desk, base.clock)
         await writer.start()
         stack.push_async_callback(writer.stop)
@@ -87,22 +90,32 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
 
 
 async def open_feed(
-    spec: FeedSpec, base: Base, store: Store, world: SyntheticMarket, past: SyntheticPast
+    spec: FeedSpec,
+    config: Config,
+    base: Base,
+    store: Store,
+    world: SyntheticMarket,
+    past: SyntheticPast,
 ) -> Feed:
     """The feed a setting names; ConfigInvalid when it can't be had."""
+    async with base.database.connection() as connection:
+        cursor = await store.cursor(connection, spec.source)
     match spec.kind:
         case "synthetic":
             return SyntheticFeed(world, past, base.clock)
         case "replay":
-            async with base.database.connection() as connection:
-                cursor = await store.cursor(connection, spec.source)
             replay = ReplayFeed(replay_spec(spec.argument), base.clock, cursor)
             await replay.open()
             return replay
-        case "manual":
-            return ManualFeed()
+        case "binance":
+            binance = Binance(config.binance_ws_url, config.binance_rest_url)
+            return ExchangeFeed(binance, base.clock, cursor=cursor)
+        case "kraken":
+            return ExchangeFeed(Kraken(config.kraken_ws_url), base.clock, cursor=cursor)
+        case "ccxt":
+            return open_ccxt(spec.argument, base.clock)
         case _:
-            raise ConfigInvalid(f"TRADEWIND_FEED: {spec.kind} is not built yet")
+            return ManualFeed()
 
 
 @asynccontextmanager

@@ -21,8 +21,8 @@ def names(text: str) -> tuple[str, ...]:
 SHORT = names(
     """symbol, description, currency, margin_currency, quote_currency, group, digits, trade, spread,
     spread_balance, swap_enable, margin_divider, margin_mode, stops_level, contract_size, long_only, ask, bid,
-    point, tick_value, tick_size, market_state, market_reason, lot_min, lot_max, lot_step, comm_base, comm_type,
-    exchange, category, industry, sector, shareholders, market_cap, price1d, icon"""
+    point, tick_value, tick_size, market_state, market_reason, lot_min, lot_max, lot_step, comm_base,
+    comm_type, exchange, category, industry, sector, shareholders, market_cap, price1d, icon"""
 )
 ASSET = names(
     """symbol, description, currency, margin_currency, quote_currency, group, digits, trade, profit_mode,
@@ -80,8 +80,9 @@ def test_symbols_and_groups_take_every_field_of_section_9() -> None:
     assert set(SYMBOL_FIELDS) <= set(m.Instrument.__struct_fields__)
     assert set(GROUP_FIELDS) == set(m.Group.__struct_fields__)
     assert m.SecGroup.__struct_fields__ == names(
-        """sec_index show trade execution comm_base comm_type comm_lots comm_agent comm_tax spread_diff lot_min
-        lot_max lot_step ie_deviation confirmation trade_rights ie_quick_mode autocloseout_mode freemargin_mode"""
+        """sec_index show trade execution comm_base comm_type comm_lots comm_agent comm_tax spread_diff
+        lot_min lot_max lot_step ie_deviation confirmation trade_rights ie_quick_mode autocloseout_mode
+        freemargin_mode"""
     )
     assert m.SecMargin.__struct_fields__ == names(
         "symbol swap_enable swap_long swap_short margin_divider spread_enable spread spread_balance"
