@@ -26,6 +26,12 @@ def text_frame(payload: bytes) -> bytes:
     return struct.pack("!BBQ", _FIN_TEXT, 127, size) + payload
 
 
+def payload_of(frame: bytes) -> bytes:
+    """The payload of a frame made here."""
+    size = frame[1]
+    return frame[2 if size < 126 else 4 if size == 126 else 10 :]
+
+
 def pong_frame(payload: bytes) -> bytes:
     """The answer to a ping: the same payload back (at most 125 bytes)."""
     return _control(_FIN_PONG, payload)

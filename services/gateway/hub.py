@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from libs.common.clock import Clock
 from services.gateway.connections import Channel, Connection, Transport
-from services.gateway.frames import text_frame
+from services.gateway.frames import payload_of, text_frame
 from services.gateway.rounds import RoundLimits, Rounds, Scheduler
 
 TOO_SLOW = 4413
@@ -233,9 +233,9 @@ class Hub:
         connection.login = connection.joining = None
 
     def last(self, key: Hashable) -> bytes | None:
-        """The last frame of a channel, ready to send; None when nothing came yet."""
+        """The last JSON text of a channel; None when nothing came yet."""
         channel = self._channels.get(key)
-        return channel.last if channel else None
+        return None if channel is None or channel.last is None else payload_of(channel.last)
 
     def sweep(self, now_s: float) -> None:
         """Give up the sockets that have been stalled for too long."""

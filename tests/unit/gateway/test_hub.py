@@ -58,6 +58,15 @@ def test_subscriber_gets_the_last_known_quote_at_once_and_then_only_newer_ones()
     assert early.heard() == [tick("EURUSD", 1), last, new]
 
 
+@pytest.mark.parametrize("digits", [1, 91, 200])  # 91 bytes: the header's length reads as a bracket
+def test_last_value_is_the_text_as_it_came(digits: int) -> None:
+    stage = Stage()
+    assert stage.hub.last(EUR) is None
+    text = b"[" + b"1" * (digits - 1)
+    stage.hub.on_tick(*EUR, text)
+    assert stage.hub.last(EUR) == text
+
+
 def test_profiles_of_one_symbol_do_not_mix() -> None:
     stage = Stage()
     raw, wide = stage.client(), stage.client()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.frames import PING, close_frame, pong_frame, text_frame
+from services.gateway.frames import PING, close_frame, payload_of, pong_frame, text_frame
 from tests.unit.gateway.stage import payloads
 
 
@@ -20,6 +20,7 @@ def test_header_at_every_length_limit(size: int) -> None:
     frame = text_frame(b"x" * size)
     assert frame[0] == 0x81
     assert payloads(frame) == [b"x" * size]
+    assert payload_of(frame) == b"x" * size
 
 
 def test_control_frames() -> None:
