@@ -162,6 +162,7 @@ ACCOUNT_OPENED = Subject("auth.evt.account.opened.v1.{login}", auth.AccountOpene
 SESSION_REVOKED = Subject("auth.evt.session.revoked.v1.{who}", auth.SessionRevoked, stream="AUTH")
 ACCOUNT_CHANGED = Subject("auth.evt.account.changed.v1.{login}", auth.AccountChanged, stream="AUTH")
 KEY_ISSUED = Subject("auth.evt.key.issued.v1.{key}", auth_people.KeyIssued, stream="AUTH")
+SETTINGS_PUSH = Subject("auth.push.settings.v1.{login}", notifier.NotificationFrame, stream=PUSH_STREAM)
 PERSON_CHANGED = Subject("auth.evt.person.changed.v1.{person}", auth.PersonChanged, stream="AUTH")
 
 SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
@@ -236,6 +237,15 @@ AGENT_KEY_ISSUE = Command(
     effect=True,
     callers=("gateway", "billing"),
 )
+SCRIPT_LIST = Command("auth.cmd.script.list.v1", auth_people.ScriptListAsk, auth_people.ScriptList)
+SCRIPT_GET = Command("auth.cmd.script.get.v1", auth_people.ScriptAsk, auth_people.ScriptView)
+SCRIPT_ADD = Command("auth.cmd.script.add.v1", auth_people.ScriptAdd, auth_people.ScriptSaved, effect=True)
+SCRIPT_UPDATE = Command(
+    "auth.cmd.script.update.v1", auth_people.ScriptUpdate, auth_people.ScriptSaved, effect=True
+)
+SCRIPT_DELETE = Command("auth.cmd.script.delete.v1", auth_people.ScriptAsk, house.Done, effect=True)
+SETTINGS_GET = Command("auth.cmd.settings.get.v1", auth_people.SettingsAsk, auth_people.Settings)
+SETTINGS_PUT = Command("auth.cmd.settings.put.v1", auth_people.SettingsPut, house.Done, effect=True)
 MAIL_VERIFY_ASK = Command("auth.cmd.mail.ask.v1", auth_people.MailVerifyAsk, house.Done, effect=True)
 MAIL_VERIFY = Command("auth.cmd.mail.verify.v1", auth_people.MailVerify, house.Done, effect=True)
 PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth_people.PasswordForgot, house.Done, effect=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.errors import AppError, PermissionDenied, Retry
+from libs.common.errors import AppError, InvalidData, PermissionDenied, Retry
 
 
 class AccountExists(AppError):
@@ -191,3 +191,21 @@ class EmailNotVerified(AppError):
 
     code = "email_not_verified"
     http_status = 403
+
+
+class ScriptNotFound(AppError):
+    """There is no such script."""
+
+    code = "SCRIPT_NOT_FOUND"
+    http_status = 404
+
+
+class ScriptNotAdded(AppError):
+    """The account has as many scripts as it may have."""
+
+    code = "INVALID_ADD_SCRIPT"
+    http_status = 500
+
+
+class SettingsFull(InvalidData):
+    """This login keeps settings under as many prefixes as it may."""

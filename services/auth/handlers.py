@@ -22,6 +22,7 @@ from services.auth.mails import Mails
 from services.auth.scan_door import ScanDoor
 from services.auth.service import AuthService
 from services.auth.sessions import Sessions
+from services.auth.terminal import Terminal
 
 Handlers = list[tuple[Command[Any, Any], Handler]]
 
@@ -38,6 +39,7 @@ class UseCases:
     scan: ScanDoor
     keys: KeyDoor
     mails: Mails
+    terminal: Terminal
     background: Background
     auditor: Auditor
     keyring: KeyRing
@@ -53,6 +55,7 @@ def handlers_of(use: UseCases) -> Handlers:
         *_scan_handlers(use),
         *_key_handlers(use),
         *_mail_handlers(use),
+        *_terminal_handlers(use),
         *_house_handlers(use),
     ]
 
@@ -256,6 +259,41 @@ def _mail_handlers(use: UseCases) -> Handlers:
         (subjects.MAIL_VERIFY, verify),
         (subjects.PASSWORD_FORGOT, forgot),
         (subjects.PASSWORD_RESET, reset),
+    ]
+
+
+def _terminal_handlers(use: UseCases) -> Handlers:
+    async def listed(message: auth_people.ScriptListAsk, call: Call) -> auth_people.ScriptList:
+        return await use.terminal.list_scripts(message)
+
+    async def get(message: auth_people.ScriptAsk, call: Call) -> auth_people.ScriptView:
+        return await use.terminal.script(message)
+
+    async def add(message: auth_people.ScriptAdd, call: Call) -> auth_people.ScriptSaved:
+        return await use.terminal.add_script(message)
+
+    async def update(message: auth_people.ScriptUpdate, call: Call) -> auth_people.ScriptSaved:
+        return await use.terminal.update_script(message)
+
+    async def delete(message: auth_people.ScriptAsk, call: Call) -> Done:
+        await use.terminal.delete_script(message)
+        return Done()
+
+    async def settings(message: auth_people.SettingsAsk, call: Call) -> auth_people.Settings:
+        return await use.terminal.settings(message)
+
+    async def put_settings(message: auth_people.SettingsPut, call: Call) -> Done:
+        await use.terminal.put_settings(message)
+        return Done()
+
+    return [
+        (subjects.SCRIPT_LIST, listed),
+        (subjects.SCRIPT_GET, get),
+        (subjects.SCRIPT_ADD, add),
+        (subjects.SCRIPT_UPDATE, update),
+        (subjects.SCRIPT_DELETE, delete),
+        (subjects.SETTINGS_GET, settings),
+        (subjects.SETTINGS_PUT, put_settings),
     ]
 
 

@@ -33,6 +33,8 @@ from services.auth.session_store import SessionStore
 from services.auth.sessions import Sessions
 from services.auth.staff import ensure_first_staff
 from services.auth.store import Store
+from services.auth.terminal import Terminal
+from services.auth.terminal_store import TerminalStore
 from services.auth.throttle import WINDOW_MS
 
 log = structlog.get_logger()
@@ -96,6 +98,7 @@ def _use_cases(
         scan=ScanDoor(ground, keys, opening, doorkeeper, sessions),
         keys=KeyDoor(ground, keys, sessions),
         mails=Mails(ground, keys, credentials),
+        terminal=Terminal(ground, TerminalStore()),
         background=background,
         auditor=Auditor(base.database, store, base.clock),
         keyring=keyring,

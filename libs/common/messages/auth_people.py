@@ -330,3 +330,106 @@ class PasswordReset(msgspec.Struct, frozen=True, kw_only=True):
 
     token: str
     password: str
+
+
+# ── scripts and settings (broker 7.1, 7.2) ──────────────────────────────────────────────────────
+
+
+class ScriptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A script of a terminal, in the contract's order. It runs on the client; here it is kept."""
+
+    id: int
+    login: int
+    name: str
+    script: str
+    description: str
+    kind: str
+    language: str
+    visibility: str
+    autostart: int
+    enabled: int
+    created_time: int
+    updated_time: int
+
+
+class ScriptListAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The scripts of an account."""
+
+    login: int
+
+
+class ScriptList(msgspec.Struct, frozen=True, kw_only=True):
+    """``{"rows":[script…]}``"""
+
+    rows: list[ScriptView]
+
+
+class ScriptAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """One script. ``logins`` are the accounts of the caller, ``staff`` sees every one."""
+
+    id: int
+    logins: tuple[int, ...] = ()
+    staff: bool = False
+
+
+class ScriptAdd(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep a script for an account."""
+
+    login: int
+    name: str
+    script: str
+    autostart: int = 0
+    description: str = ""
+    kind: str = "indicator"
+    language: str = "stscript"
+    visibility: str = "private"
+    enabled: int = 1
+
+
+class ScriptUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """Change a script of ``login``; absent fields stay."""
+
+    id: int
+    login: int
+    name: str
+    script: str
+    staff: bool = False
+    autostart: int | None = None
+    description: str | None = None
+    kind: str | None = None
+    language: str | None = None
+    visibility: str | None = None
+    enabled: int | None = None
+
+
+class ScriptSaved(msgspec.Struct, frozen=True, kw_only=True):
+    """``{"data":"OK","id":n}``"""
+
+    data: str = "OK"
+    id: int
+
+
+class SettingsAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of a login; without a prefix those without one, else the latest of any."""
+
+    login: int
+    prefix: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Free JSON of a terminal, as it was given. ``updated_time`` 0: there is none yet."""
+
+    settings: msgspec.Raw
+    updated_time: int
+
+
+class SettingsPut(msgspec.Struct, frozen=True, kw_only=True):
+    """Replace the settings of a login under a prefix; the other sessions of it hear that they changed.
+
+    ``origin`` is the ``jti`` of the session that changed them.
+    """
+
+    login: int
+    settings: msgspec.Raw
+    prefix: str = ""
+    origin: str = ""

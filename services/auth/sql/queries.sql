@@ -509,3 +509,71 @@ UPDATE auth.person SET email_verified = true, updated_ms = $2 WHERE person_id = 
 -- Remove expired ones.
 -- $1 before_ms
 DELETE FROM auth.mail_token WHERE expires_ms < $1;
+
+-- ── scripts and settings ──
+
+-- name: scripts_of
+-- An account's scripts, oldest first.
+-- $1 login
+SELECT id, login, name, script, description, kind, language, visibility, autostart, enabled, created_ms,
+       updated_ms
+  FROM auth.script
+ WHERE login = $1
+ ORDER BY id;
+
+-- name: script
+-- One script.
+-- $1 id
+SELECT id, login, name, script, description, kind, language, visibility, autostart, enabled, created_ms,
+       updated_ms
+  FROM auth.script
+ WHERE id = $1
+   FOR UPDATE;
+
+-- name: scripts_count
+-- How many scripts an account has.
+-- $1 login
+SELECT count(*) AS count FROM auth.script WHERE login = $1;
+
+-- name: insert_script
+-- A new script.
+-- $1 login  $2 name  $3 script  $4 description  $5 kind  $6 language  $7 visibility  $8 autostart
+-- $9 enabled  $10 now_ms
+INSERT INTO auth.script (login, name, script, description, kind, language, visibility, autostart, enabled,
+                         created_ms, updated_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
+RETURNING id;
+
+-- name: update_script
+-- Replace a script.
+-- $1 id  $2 name  $3 script  $4 description  $5 kind  $6 language  $7 visibility  $8 autostart  $9 enabled
+-- $10 now_ms
+UPDATE auth.script
+   SET name = $2, script = $3, description = $4, kind = $5, language = $6, visibility = $7, autostart = $8,
+       enabled = $9, updated_ms = $10
+ WHERE id = $1;
+
+-- name: delete_script
+-- Remove a script.
+-- $1 id
+DELETE FROM auth.script WHERE id = $1;
+
+-- name: settings
+-- A login's settings under a prefix; prefix NULL takes those without one, else the latest of any.
+-- $1 login  $2 prefix
+SELECT settings, updated_ms
+  FROM auth.setting
+ WHERE login = $1 AND ($2::text IS NULL OR prefix = $2)
+ ORDER BY prefix <> '', updated_ms DESC
+ LIMIT 1;
+
+-- name: prefixes_count
+-- How many prefixes a login has settings under, besides one.
+-- $1 login  $2 prefix
+SELECT count(*) AS count FROM auth.setting WHERE login = $1 AND prefix <> $2;
+
+-- name: put_settings
+-- Replace a login's settings under a prefix.
+-- $1 login  $2 prefix  $3 settings  $4 now_ms
+INSERT INTO auth.setting (login, prefix, settings, updated_ms) VALUES ($1, $2, $3, $4)
+ON CONFLICT (login, prefix) DO UPDATE SET settings = $3, updated_ms = $4;
