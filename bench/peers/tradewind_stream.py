@@ -1,0 +1,70 @@
+"""Our side: the gateway's stream, fed by a nats-server through the bus, as in production."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from bench.children import answer_lines, read_line, write_line
+from libs.common import bus_nats
+from libs.common.clock import SystemClock
+from libs.common.principal import Principal
+from libs.common.subjects import QUOTE
+from services.gateway.feed import Feed
+from services.gateway.socket import Listing, Replay, StreamPorts, SymbolView
+from services.gateway.stream import Stream
+
+ACCOUNT = Principal(kind="account", login=1, logins=(1,), session_type=0, group="demo")
+
+
+class Everything:
+    """A market in which every symbol exists."""
+
+    def find(self, name: str) -> Listing | None:
+        return Listing(name, "raw")
+
+
+async def authenticate(token: str) -> Principal:
+    """Everybody is the same account."""
+    return ACCOUNT
+
+
+async def view(principal: Principal, login: int | None) -> SymbolView:
+    """Everybody sees everything."""
+    return Everything()
+
+
+async def history(login: int, after: int | None) -> Replay:
+    """No account has a past."""
+    return Replay(0)
+
+
+async def main() -> None:
+    """Serve until told to end."""
+    config = read_line()
+    stream = Stream(StreamPorts(authenticate, view, history), clock=SystemClock())
+    bus = await bus_nats.connect(config["nats_url"], "gateway")
+    feed = Feed(bus, stream.hub, 0, on_market=lambda: None, on_revoked=lambda revoked: None)
+    await bus.subscribe(QUOTE.pattern, feed.on_tick)
+    app = web.Application()
+    app.router.add_get("/ws", stream.handle)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+    stream.start()
+    gc.freeze()
+    write_line({"port": runner.addresses[0][1]})
+
+    async def answer(message: Any) -> dict[str, Any]:
+        return {"interval_ms": stream.hub.rounds.pace.interval_s * 1e3}
+
+    await answer_lines(answer)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(main())
