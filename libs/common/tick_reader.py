@@ -96,6 +96,10 @@ class _Lane:
     fetching: bool = False
     generation: int = 0
 
+    def newest(self) -> int:
+        """The highest seq that is known of."""
+        return max(self.known, self.ready[-1].last) if self.ready else self.known
+
     def waiting(self) -> int:
         return len(self.raw) + sum(len(run.ticks) for run in self.ready)
 
@@ -165,11 +169,19 @@ class TickReader:
         """The profiles that are heard and whose last quotes are known."""
         return frozenset(self._open)
 
+    def lags(self) -> dict[Key, int]:
+        """The symbols of which ticks are known that were not passed on yet, and the last such seq."""
+        return {
+            (lane.profile, lane.symbol): known
+            for lane in self._lanes.values()
+            if lane.seen is not None and (known := lane.newest()) > lane.seen
+        }
+
     def rewind(self, seen: Mapping[Key, int]) -> None:
         """Pass on again what follows these seqs."""
         for (profile, symbol), seq in seen.items():
             lane = self._lane(QUOTE.at(profile=profile, symbol=symbol))
-            lane.known = max(lane.known, lane.seen or 0, *(run.last for run in lane.ready), 0)
+            lane.known = max(lane.newest(), lane.seen or 0)
             self._waiting -= lane.waiting() - len(lane.raw)
             lane.ready.clear()
             lane.hole = None

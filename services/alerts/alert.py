@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import msgspec
 
+INT64_MAX = 2**63 - 1
+
 
 class Condition(IntEnum):
     """What an alert waits for; p is the price of its side, q the one before (broker 8.7)."""

@@ -14,14 +14,12 @@ import msgspec
 
 from libs.common.db import Connection
 from libs.common.messages.alerts import AlertCreate, AlertDelete, AlertUpdate
-from services.alerts.alert import Alert
+from services.alerts.alert import INT64_MAX, Alert
 from services.alerts.checks import changed_alert, new_alert
 from services.alerts.errors import AlertNotFound, ForeignAlert, SymbolNotFound, TooManyAlerts
 from services.alerts.levels import holds
 from services.alerts.store import Store
 from services.alerts.watch import AlertBook, Watch
-
-INT64_MAX = 2**63 - 1
 
 
 class Change(Protocol):
@@ -53,10 +51,9 @@ class Create:
         alert = new_alert(self._ask, symbol=self._symbol, profile=self._profile, now_ms=now_ms)
         if await store.count_of(tx, alert.login, self._alerts_max) >= self._alerts_max:
             raise TooManyAlerts(f"an account may have {self._alerts_max} alerts")
-        watch = book.watch(alert.profile, alert.symbol)
-        alert = armed_at(alert, watch, now_ms)
+        alert = _armed_now(alert, book, now_ms)
         self._alert = msgspec.structs.replace(alert, id=await store.add(tx, alert))
-        self.touched.append(watch)
+        self.touched.append(book.watch(alert.profile, alert.symbol))
         return self._alert.id
 
     def apply(self, book: AlertBook) -> None:
@@ -83,9 +80,8 @@ class Update:
             raise SymbolNotFound(f"{symbol} is not known")
         after = changed_alert(before, self._ask, symbol=symbol, profile=profile, now_ms=now_ms)
         if after.is_active:
-            watch = book.watch(after.profile, after.symbol)
-            after = armed_at(after, watch, now_ms)
-            self.touched.append(watch)
+            after = _armed_now(after, book, now_ms)
+            self.touched.append(book.watch(after.profile, after.symbol))
         await store.put(tx, after)
         self._before, self._after = before, after
         return after.id
@@ -136,14 +132,13 @@ class Regroup:
         self, tx: Connection, store: Store, book: AlertBook, symbol: str, old: str, new: str
     ) -> None:
         moved = [_moved(a, new, book) for a in await store.active_at(tx, self._group, symbol, old)]
-        seq = 0
         if new:
-            watch = book.watch(new, symbol)
-            self.touched.append(watch)
-            seq = watch.seq
+            self.touched.append(book.watch(new, symbol))
         for fresh in (True, False):
-            ids = [after.id for _, after, is_fresh in moved if is_fresh is fresh]
-            await store.move(tx, ids, new, seq if fresh else seq - 1)
+            after = [after for _, after, is_fresh in moved if is_fresh is fresh]
+            if after:
+                place = (after[0].profile, after[0].armed_seq, after[0].fired_seq)
+                await store.move(tx, [alert.id for alert in after], *place)
         self._moved += moved
 
     def apply(self, book: AlertBook) -> None:
@@ -159,17 +154,22 @@ def _moved(alert: Alert, profile: str, book: AlertBook) -> tuple[Alert, Alert, b
     """
     price = book.watch(alert.profile, alert.symbol).price(alert.side) if alert.profile else None
     fresh = price is None or not holds(alert, price)
-    return alert, msgspec.structs.replace(alert, profile=profile), fresh
+    seq = book.newest_seq(profile, alert.symbol) if profile else 0
+    after = msgspec.structs.replace(
+        alert, profile=profile, armed_seq=seq if fresh else seq - 1, fired_seq=0 if fresh else seq
+    )
+    return alert, after, fresh
 
 
-def armed_at(alert: Alert, watch: Watch, now_ms: int) -> Alert:
+def _armed_now(alert: Alert, book: AlertBook, now_ms: int) -> Alert:
     """The alert as it is armed now: judged from the next tick on, measured from the current price."""
-    price = watch.price(alert.side)
+    price = book.watch(alert.profile, alert.symbol).price(alert.side)
     if alert.reference_price == 0 and price is not None:
         alert = msgspec.structs.replace(alert, reference_price=price)
     if alert.reference_time == 0 and alert.reference_price:
         alert = msgspec.structs.replace(alert, reference_time=now_ms // 1000)
-    return msgspec.structs.replace(alert, armed_seq=watch.seq, fired_seq=0)
+    seq = book.newest_seq(alert.profile, alert.symbol)
+    return msgspec.structs.replace(alert, armed_seq=seq, fired_seq=0)
 
 
 async def _own(tx: Connection, store: Store, id: int, login: int) -> Alert:

@@ -33,10 +33,7 @@ async def load(tx: Connection, store: Store) -> tuple[AlertBook, dict[Key, int]]
         watch.load(kind, plain.side, plain.targets, plain.ids, plain.repeat_mode == 1)
     async for alert in store.load_others(tx):
         watch = book.watch(alert.profile, alert.symbol)
-        if alert.fired_seq > watch.seq:
-            watch.arm_later(alert)
-        else:
-            watch.arm(alert, fresh=alert.armed_seq >= watch.seq)
+        watch.arm(alert, fresh=alert.armed_seq >= watch.seq)
     for key in book.watches:
         judged.setdefault(key, 0)
     return book, judged

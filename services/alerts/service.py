@@ -27,7 +27,8 @@ from libs.common.messages.house import Done
 from libs.common.messages.market import Quote
 from libs.common.tick_reader import TickReader
 from services.alerts import metrics
-from services.alerts.changes import INT64_MAX, Change, Create, Delete, Regroup, Update
+from services.alerts.alert import INT64_MAX
+from services.alerts.changes import Change, Create, Delete, Regroup, Update
 from services.alerts.checks import new_alert
 from services.alerts.errors import ForeignAlert, LogNotFound, SymbolNotFound
 from services.alerts.frames import alert_table, ids, log_table
@@ -151,6 +152,7 @@ class AlertService:
                 return
             self._seen_s = self._clock.monotonic_s()
             changes = [waiter.change for waiter in waiting]
+            self._book.lags = self._reader.lags() if changes else {}
             results = await self._writer.write(self._book, hits, referenced, changes, dirty)
             self._answer(waiting, results)
             self._failures = 0

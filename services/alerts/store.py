@@ -125,9 +125,11 @@ class Store:
         """A group's active alerts of one symbol and profile."""
         return [_alert(row) for row in await connection.fetch(QUERIES["active_at"], group, symbol, profile)]
 
-    async def move(self, tx: Connection, ids: Sequence[int], profile: str, armed_seq: int) -> None:
+    async def move(
+        self, tx: Connection, ids: Sequence[int], profile: str, armed_seq: int, fired_seq: int
+    ) -> None:
         """Watch alerts at another profile from now on."""
-        await tx.execute(QUERIES["move"], ids, profile, armed_seq)
+        await tx.execute(QUERIES["move"], ids, profile, armed_seq, fired_seq)
 
     async def seen(self, connection: Connection) -> list[Seen]:
         """How far the ticks have been judged."""

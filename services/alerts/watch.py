@@ -17,7 +17,7 @@ import msgspec
 from libs.common.messages.market import Quote
 from libs.common.tick_reader import Batch, Key
 from libs.common.trigger_book import Kind, Ladder
-from services.alerts.alert import CHANNEL, MOVING, Alert, Condition, Side
+from services.alerts.alert import CHANNEL, INT64_MAX, MOVING, Alert, Condition, Side
 from services.alerts.levels import levels_of, meets
 
 
@@ -80,10 +80,10 @@ class Watch:
         self._special: dict[int, _Special] = {}
         self._fresh: dict[int, _Special] = {}  # channel conditions no tick has judged yet
         self._unset: dict[int, Alert] = {}  # moving alerts that wait for a first price as reference
-        self._later: list[Alert] = []  # to be armed when the tick they last fired on has been judged
+        self._later: list[Alert] = []  # armed or fired at a tick that is still to be judged
 
     def __len__(self) -> int:
-        return sum(map(len, self._ladders))
+        return sum(map(len, self._ladders)) + len(self._later) + len(self._unset)
 
     @property
     def prices(self) -> tuple[float, float] | None:
@@ -105,7 +105,13 @@ class Watch:
     # ── arming ────────────────────────────────────────────────────────────────────────────────────
 
     def arm(self, alert: Alert, *, fresh: bool) -> None:
-        """Watch for an alert from the next tick on. ``fresh``: no tick has judged it since it was armed."""
+        """Watch for an alert from the next tick on. ``fresh``: no tick has judged it since it was armed.
+
+        One that was armed or fired at a tick which is still to be judged (again) waits for that one.
+        """
+        if max(alert.armed_seq, alert.fired_seq) > self.seq:
+            self._later.append(alert)
+            return
         if alert.condition in MOVING and alert.reference_price == 0:
             self._unset[alert.id] = alert
             return
@@ -116,10 +122,6 @@ class Watch:
             special = self._special[alert.id] = _Special(alert, alert.reference_price)
             if fresh and alert.condition in (Condition.INSIDE, Condition.OUTSIDE):
                 self._fresh[alert.id] = special
-
-    def arm_later(self, alert: Alert) -> None:
-        """Watch for an alert after the tick it last fired on, which is still to be judged again."""
-        self._later.append(alert)
 
     def load(self, kind: Kind, side: int, levels: Sequence[float], ids: Sequence[int], repeat: bool) -> None:
         """Watch for many plain alerts at once, judged before."""
@@ -148,6 +150,8 @@ class Watch:
         ticks = batch.ticks
         hits: list[Hit] = []
         if batch.hole is not None:
+            if batch.hole.last < batch.hole.first:
+                self._arm_due(INT64_MAX)  # market counts anew: the ticks they waited for are gone
             hits += self._judge(ticks[:1], Mark.GAP, referenced)
             ticks = ticks[1:]
         if ticks:
@@ -238,11 +242,15 @@ class Watch:
             self.arm(msgspec.structs.replace(alert, reference_price=price), fresh=False)
 
     def _arm_due(self, next_seq: int) -> None:
-        due = [alert for alert in self._later if alert.fired_seq < next_seq]
-        if due:
-            self._later = [alert for alert in self._later if alert.fired_seq >= next_seq]
-            for alert in due:
-                self.arm(alert, fresh=False)
+        """Arm what waited for the tick before ``next_seq``."""
+        due = [a for a in self._later if max(a.armed_seq, a.fired_seq) < next_seq]
+        if not due:
+            return
+        self._later = [a for a in self._later if max(a.armed_seq, a.fired_seq) >= next_seq]
+        before, self.seq = self.seq, next_seq - 1
+        for alert in due:
+            self.arm(alert, fresh=alert.armed_seq >= alert.fired_seq)
+        self.seq = before
 
 
 def _stays(alert: Alert) -> bool:
@@ -264,6 +272,7 @@ class AlertBook:
 
     def __init__(self) -> None:
         self.watches: dict[Key, Watch] = {}
+        self.lags: dict[Key, int] = {}  # the newest tick known of where that is not the newest one judged
 
     def watch(self, profile: str, symbol: str) -> Watch:
         """The watch of a symbol in a profile; made at the first call."""
@@ -277,6 +286,10 @@ class AlertBook:
         """Watch for an active alert; one whose group can't see its symbol waits unseen."""
         if alert.profile:
             self.watch(alert.profile, alert.symbol).arm(alert, fresh=fresh)
+
+    def newest_seq(self, profile: str, symbol: str) -> int:
+        """The newest tick known of: what is armed now is judged from the one after it."""
+        return max(self.watch(profile, symbol).seq, self.lags.get((profile, symbol), 0))
 
     def disarm(self, alert: Alert) -> bool:
         """Watch for an alert no more; whether it was watched for."""

@@ -127,8 +127,8 @@ SELECT id, login, group_name, profile, symbol, indicator_name, message, side, co
 
 -- name: move
 -- Watch alerts at another profile from now on.
--- $1 ids  $2 profile  $3 armed_seq
-UPDATE alerts.alert SET profile = $2, armed_seq = $3::bigint, fired_seq = least(fired_seq, $3::bigint) WHERE id = ANY($1::bigint[]);
+-- $1 ids  $2 profile  $3 armed_seq  $4 fired_seq
+UPDATE alerts.alert SET profile = $2, armed_seq = $3, fired_seq = $4 WHERE id = ANY($1::bigint[]);
 
 -- name: seen
 -- How far the ticks have been judged.
@@ -150,11 +150,11 @@ SELECT a.profile, a.symbol, a.side, a.condition, a.repeat_mode,
   LEFT JOIN alerts.seen AS s ON s.profile = a.profile AND s.symbol = a.symbol
  WHERE a.status = 0 AND a.profile <> '' AND a.condition IN (0, 1, 2, 3)
    AND (a.condition IN (0, 1) OR a.armed_seq < coalesce(s.seq, 0))
-   AND a.fired_seq <= coalesce(s.seq, 0)
+   AND greatest(a.armed_seq, a.fired_seq) <= coalesce(s.seq, 0)
  GROUP BY a.profile, a.symbol, a.side, a.condition, a.repeat_mode;
 
 -- name: load_others
--- The other active alerts, with whether a tick has judged them since they were armed.
+-- The other active alerts: more than one level, not judged yet, or armed or fired at a tick still to be judged.
 SELECT a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.message, a.side, a.condition,
        a.target_price, a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.created_ms,
        a.updated_ms, a.expires_at, a.triggered_ms, a.triggered_price, a.reference_price, a.reference_time,
@@ -164,7 +164,7 @@ SELECT a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.mes
  WHERE a.status = 0 AND a.profile <> ''
    AND NOT (a.condition IN (0, 1, 2, 3)
             AND (a.condition IN (0, 1) OR a.armed_seq < coalesce(s.seq, 0))
-            AND a.fired_seq <= coalesce(s.seq, 0));
+            AND greatest(a.armed_seq, a.fired_seq) <= coalesce(s.seq, 0));
 
 -- name: log_of
 -- The log of an account, newest first.

@@ -61,7 +61,12 @@ class MarketStand:
     async def open(self) -> None:
         await self.bus.serve(GROUP_VIEW, self._view)
         await self.bus.serve(QUOTES_SNAPSHOT, self._snapshot)
-        await self.bus.serve(TICKS_SINCE, self._since)
+        self.since = await self.bus.serve(TICKS_SINCE, self._since)
+
+    async def serve_since(self, handler: Any) -> None:
+        """Answer for missing ticks by another handler."""
+        await self.since.stop()
+        self.since = await self.bus.serve(TICKS_SINCE, handler)
 
     async def put(self, symbol: str, bid: float, ask: float | None = None, *, lose: bool = False) -> None:
         """A tick: in the ring, and on the bus unless it gets lost."""

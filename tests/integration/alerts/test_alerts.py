@@ -150,14 +150,12 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "code"), BAD)
-async def test_a_bad_request_is_refused_with_its_code_and_leaves_nothing(
-    stage: Stage, fields: dict[str, Any], code: str
-) -> None:
-    with pytest.raises(AppError) as refused:
-        await stage.create(**{"condition": 0, "target_price": 1.2, **fields})
-    assert refused.value.code == code
-    assert refused.value.http_status == (404 if code == "RET_SYMBOL_NOT_FOUND" else 400)
+async def test_a_bad_request_is_refused_with_its_code_and_leaves_nothing(stage: Stage) -> None:
+    for fields, code in BAD:
+        with pytest.raises(AppError) as refused:
+            await stage.create(**{"condition": 0, "target_price": 1.2, **fields})
+        assert refused.value.code == code, fields
+        assert refused.value.http_status == (404 if code == "RET_SYMBOL_NOT_FOUND" else 400)
     assert await stage.rows() == []
     assert len(stage.service._book) == 0
 
@@ -192,27 +190,22 @@ async def test_a_deleted_alert_leaves_the_list_and_never_fires_while_its_log_sta
     assert [row["alert_id"] for row in await stage.log()] == [fired]
 
 
-@pytest.mark.parametrize(
-    ("id", "login", "code", "status"),
-    [
+async def test_a_foreign_or_unknown_alert_is_neither_changed_nor_deleted(stage: Stage) -> None:
+    await stage.create(0, target_price=1.2)
+    before = await stage.rows()
+    for id, login, code, status in (
         (1, 501, "PERMISSION_DENIED", 403),
         (2, LOGIN, "NOT_FOUND", 404),
         (-1, LOGIN, "NOT_FOUND", 404),
-        (2**70, LOGIN, "NOT_FOUND", 404),
-    ],
-)
-async def test_a_foreign_or_unknown_alert_is_neither_changed_nor_deleted(
-    stage: Stage, id: int, login: int, code: str, status: int
-) -> None:
-    await stage.create(0, target_price=1.2)
-    before = await stage.rows()
-    for call in (
-        stage.service.delete(m.AlertDelete(id=id, login=login)),
-        stage.service.update(m.AlertUpdate(id=id, login=login, group="demo", target_price=1.5)),
+        (2**63 - 1, LOGIN, "NOT_FOUND", 404),
     ):
-        with pytest.raises(AppError) as refused:
-            await call
-        assert (refused.value.code, refused.value.http_status) == (code, status)
+        for call in (
+            stage.service.delete(m.AlertDelete(id=id, login=login)),
+            stage.service.update(m.AlertUpdate(id=id, login=login, group="demo", target_price=1.5)),
+        ):
+            with pytest.raises(AppError) as refused:
+                await call
+            assert (refused.value.code, refused.value.http_status) == (code, status)
     assert await stage.rows() == before
 
 

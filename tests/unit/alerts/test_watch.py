@@ -93,7 +93,7 @@ def stories(draw: st.DrawFn) -> list[Any]:
     return story
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(story=stories(), known=st.booleans())
 def test_every_condition_fires_when_the_contract_says(story: list[Any], known: bool) -> None:
     watch, oracle = Watch(KEY), Oracle()
@@ -223,15 +223,33 @@ def test_hits_after_a_hole_and_of_merged_or_caught_up_ticks_are_marked() -> None
     assert marks == [Mark.CAUGHT_UP, Mark.CAUGHT_UP, Mark.GAP, Mark.MERGED, Mark.NONE]
 
 
-def test_an_alert_that_is_armed_later_is_judged_after_the_tick_it_last_fired_on() -> None:
+def test_an_alert_armed_or_fired_at_a_tick_still_to_be_judged_waits_for_it() -> None:
     watch = Watch(KEY)
     watch.start(1.0, 1.0, 10, 0)
-    plain = Plain(1, 0, 0, True, target=1.1)
-    watch.arm_later(row(plain, fired_seq=12))
-    quotes = [quote(11, 1.2, 2.0), quote(12, 1.2, 2.0), quote(13, 1.0, 2.0), quote(14, 1.2, 2.0)]
-    assert [h.seq for h in watch.run(Batch(*KEY, quotes), [])] == [14]
-    watch.arm_later(row(Plain(2, 0, 0, True, target=1.1), fired_seq=20))
-    assert watch.disarm(row(Plain(2, 0, 0, True, target=1.1), fired_seq=20))
+    fired = row(Plain(1, 0, 0, True, target=1.1), fired_seq=12)
+    held = row(Plain(2, 0, 2, True, target=1.1), armed_seq=11, fired_seq=12)
+    armed = row(Plain(3, 0, 2, True, target=1.1), armed_seq=12)
+    for alert in (fired, held, armed):
+        watch.arm(alert, fresh=True)
+    quotes = [quote(11, 1.2, 2.0), quote(12, 1.3, 2.0), quote(13, 1.4, 2.0)]
+    assert [(h.alert_id, h.seq) for h in watch.run(Batch(*KEY, quotes), [])] == [(3, 13)]
+    quotes = [quote(14, 1.0, 2.0), quote(15, 1.4, 2.0)]
+    assert [(h.alert_id, h.seq) for h in watch.run(Batch(*KEY, quotes), [])] == [(1, 15), (2, 15), (3, 15)]
+    waiting = row(Plain(4, 0, 0, True, target=1.1), fired_seq=20)
+    watch.arm(waiting, fresh=True)
+    assert watch.disarm(waiting)
+    for alert in (fired, held, armed):
+        assert watch.disarm(alert)
+    assert len(watch) == 0
+
+
+def test_alerts_that_wait_for_a_tick_are_judged_at_once_when_market_counts_anew() -> None:
+    watch = Watch(KEY)
+    watch.start(1.0, 1.0, 10, 0)
+    watch.arm(row(Plain(1, 0, 0, True, target=1.1), fired_seq=12), fresh=True)
+    hits = watch.run(Batch(*KEY, [quote(1, 1.2, 2.0)], hole=Hole(11, 10)), [])
+    assert [(h.alert_id, h.seq, h.mark) for h in hits] == [(1, 1, Mark.GAP)]
+    assert watch.seq == 1
 
 
 def test_a_moving_alert_without_reference_takes_the_first_price_and_says_so() -> None:
