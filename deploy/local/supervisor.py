@@ -229,18 +229,22 @@ class Supervisor:
         waiting = dict(addresses.metrics)
         while waiting:
             answers = await asyncio.gather(*(probe.get(port, "/readyz") for port in waiting.values()))
-            problems = dict(zip(list(waiting), (probe.problems(answer) for answer in answers), strict=True))
-            waiting = {name: port for name, port in waiting.items() if problems[name]}
+            told = {
+                name: self._waits_for(name, answer) for name, answer in zip(waiting, answers, strict=True)
+            }
+            waiting = {name: port for name, port in waiting.items() if told[name]}
             if waiting:
-                told = ", ".join(f"{name} ({self._life(name) or problems[name]})" for name in waiting)
+                names = ", ".join(f"{name} ({told[name]})" for name in waiting)
                 ready = len(addresses.metrics) - len(waiting)
-                self._console.step(f"services: {ready} of {len(addresses.metrics)} ready, waiting for {told}")
+                self._console.step(
+                    f"services: {ready} of {len(addresses.metrics)} ready, waiting for {names}"
+                )
                 await asyncio.sleep(_READY_POLL_S)
 
-    def _life(self, name: str) -> str:
-        """What is wrong with a process that can't say it itself."""
-        child = self._children[name]
-        return "" if child.pid else f"ended {child.crashes} times"
+    def _waits_for(self, name: str, answer: probe.Answer) -> str:
+        """What a process waits for in its own words; empty when it is ready."""
+        silent_and_crashed = answer.status == 0 and self._children[name].crashes > 0
+        return "it crashed" if silent_and_crashed else probe.problems(answer)
 
     def _say_ready(self, stack_keys: keys.Keys, seconds: float) -> None:
         self._console.done()

@@ -154,7 +154,10 @@ class Tokens:
             raise ServiceUnavailable("auth does not answer, tokens can't be verified") from e
 
     def _may_fetch(self) -> bool:
-        return self._tried_s is None or self._clock.monotonic_s() - self._tried_s >= REFETCH_S
+        # Without any key nobody can come in: auth, which may have started after us, is asked each time.
+        if self._keys is None or self._tried_s is None:
+            return True
+        return self._clock.monotonic_s() - self._tried_s >= REFETCH_S
 
     def _start_fetching(self) -> None:
         if self._fetching is None:

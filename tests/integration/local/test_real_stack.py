@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from deploy.local.processes import wait_until
 from deploy.local.settings import installed_services
 from tests.integration.local.stack import PATIENCE_S, ROOT, alive
 
-ADMIN = "correct horse"
+ADMIN = "open sesame"
 
 
 class RealStack:
@@ -61,8 +62,11 @@ class RealStack:
             data=json.dumps(body).encode() if body is not None else None,
             headers={"Content-Type": "application/json", "Authorization": token},
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as e:
+            raise RuntimeError(f"{path}: {e.code} {e.read().decode()}") from e
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "deploy.local.cli", *arguments, "--data-dir", str(self.data)]
@@ -145,7 +149,7 @@ def test_a_killed_service_is_back_and_the_gateway_says_so(stack: RealStack) -> N
             return False
         try:
             return bool(stack.call("/readyz")["ready"])
-        except OSError:
+        except (OSError, RuntimeError):
             return False
 
     assert wait_until(back, seconds=PATIENCE_S), stack.text()
