@@ -55,6 +55,7 @@ log = structlog.get_logger()
 BATCH_MAX = 500  # JetStream takes 1,000 messages in an atomic batch
 DUPLICATE_IN_BATCH = 10201  # one known id rejects the whole batch
 CALLS_AT_ONCE_MAX = 512  # per process and command; further calls wait in nats-py's bounded queue
+CONNECT_S = 5.0
 TICK_PENDING_BYTES = 64 * 1024 * 1024
 
 
@@ -234,7 +235,10 @@ class NatsBus:
         self._replies.close()
         if self._connection.is_connected:
             await self._connection.flush(timeout=5)
-        await self._connection.close()
+        try:
+            await self._connection.close()
+        except (OSError, RuntimeError) as e:  # it writes what is pending, also where nobody is left to read
+            log.info("bus closed without its server", error=str(e))
 
     def spawn(self, work: Any) -> None:
         """Run a coroutine in the background, kept until it ends."""
@@ -332,12 +336,15 @@ _names = itertools.count()
 
 
 async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None = None) -> NatsBus:
-    """Connect as ``name``; retries for ever after the first success, fails fast before it."""
+    """Connect as ``name``; retries for ever after the first success, ServiceUnavailable before it."""
     holder: list[NatsBus] = []
+    failures: list[Exception] = []
 
     async def on_error(error: Exception) -> None:
         if holder:
             await holder[0].heard_error(error)
+        else:
+            failures.append(error)
 
     async def on_reconnected() -> None:
         await holder[0].heard_reconnect()
@@ -347,10 +354,11 @@ async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None =
             log.warning("bus disconnected")
 
     async def closed() -> None:
-        if on_closed is not None:
+        if holder and on_closed is not None:
             on_closed()
 
-    connection = await nats.connect(
+    connection = Client()
+    connecting = connection.connect(
         servers=[url],
         name=name,
         inbox_prefix=f"_INBOX_{urlsplit(url).username or name}".encode(),
@@ -368,6 +376,12 @@ async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None =
         reconnected_cb=on_reconnected,
         closed_cb=closed,
     )
+    try:
+        # With endless reconnects nats-py also tries for ever to connect the first time, and says nothing.
+        await asyncio.wait_for(connecting, CONNECT_S)
+    except TimeoutError as e:
+        await connection.close()
+        raise ServiceUnavailable(f"NATS does not answer: {failures[-1] if failures else 'no route'}") from e
     bus = NatsBus(connection, name)
     holder.append(bus)
     await bus._replies.start()

@@ -115,6 +115,11 @@ def _main(
     except ConfigInvalid as e:
         print(f"{name}: {e}", file=sys.stderr)  # noqa: T201
         code = EXIT_CONFIG
+    except AppError as e:
+        print(f"{name}: {e}", file=sys.stderr)  # noqa: T201
+        code = 1
+    except asyncio.CancelledError:
+        code = 0  # told to stop while it was starting
     sys.exit(code)
 
 
@@ -132,8 +137,15 @@ async def _run(
         stop.set()
 
     loop = asyncio.get_running_loop()
+    starting: asyncio.Task[Any] | None = asyncio.current_task()
+
+    def on_signal() -> None:
+        stop.set()
+        if starting is not None:
+            starting.cancel()  # whatever it waits for: nothing has begun that must be finished
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+        loop.add_signal_handler(signal_number, on_signal)
     clock = SystemClock()
     started_ms = clock.now_ms()
     async with AsyncExitStack() as stack:
@@ -161,6 +173,7 @@ async def _run(
         ]
         for callback in app.on_started:
             await callback()
+        starting = None
         log.info("service ready", metrics_port=probes.port, ready_ms=clock.now_ms() - started_ms)
         await stop.wait()
         log.info("service stopping", reason=failed[0] if failed else "signal")

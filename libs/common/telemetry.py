@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
 import logging
 import os
 import re
@@ -20,6 +21,8 @@ import orjson
 import structlog
 from prometheus_client import REGISTRY, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from libs.common.errors import ConfigInvalid
 
 _traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
@@ -97,8 +100,12 @@ class Probes:
         return port
 
     async def start(self) -> None:
-        """Listen; port 0 takes a free one."""
-        self._server = await asyncio.start_server(self._answer, self._host, self._port, limit=8192)
+        """Listen; port 0 takes a free one. ConfigInvalid says why the port can't be had."""
+        try:
+            self._server = await asyncio.start_server(self._answer, self._host, self._port, limit=8192)
+        except OSError as e:
+            reason = "is in use" if e.errno == errno.EADDRINUSE else f"can't be listened on: {e}"
+            raise ConfigInvalid(f"TRADEWIND_METRICS_PORT {self._port} {reason} on {self._host}") from e
         self._lag = asyncio.create_task(self._measure_lag(), name="loop lag")
 
     async def stop(self) -> None:

@@ -31,7 +31,7 @@ class Addresses:
     def client(self, peer: str, forwarded: str | None) -> str:
         """The client's address: the peer's, or the last one a trusted proxy vouches for."""
         if not forwarded or not self.trusts(peer):
-            return _canonical(peer)
+            return _canonical(peer) if ":" in peer else peer  # an IPv4 peer comes from the kernel as it is
         for hop in reversed(forwarded.split(",")):
             address = _canonical(_without_port(hop.strip()))
             if not address:

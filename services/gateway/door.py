@@ -145,17 +145,20 @@ class Door:
         surface = call.surface = SURFACES[row.surface]
         call.route = row.name
         call.address = ports.addresses.client(request.remote or "", request.headers.get("X-Forwarded-For"))
-        await self._count(call, row, "address", limit_key(call.address))
+        if row.limits:
+            await self._count(call, row, "address", limit_key(call.address))
         if row.local in ("stream", "root") and _wants_upgrade(request):
             return await ports.stream(request)
         cookie = (
             request.cookies.get(surface.cookie, "") if surface.cookie and "Cookie" in request.headers else ""
         )
         principal, token = await ports.callers.identify(row, surface, request.headers, cookie, call.address)
-        await self._count(call, row, "principal", _principal_key(principal), principal)
+        if row.limits:
+            await self._count(call, row, "principal", _principal_key(principal), principal)
         body = await self._body(request, row)
         asked = ports.readers[row.name].read(body, request.rel_url.raw_query_string, parameters)
-        await self._count_asked(call, row, asked, principal)
+        if row.limits:
+            await self._count_asked(call, row, asked, principal)
         caller = await ports.callers.resolve(row, principal, token, asked)
         if row.local:
             reply = await ports.locals[row.local](asked, caller)

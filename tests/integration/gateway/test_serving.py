@@ -25,11 +25,13 @@ from libs.common import bus_nats
 from libs.common.bus_nats import NatsBus
 from libs.common.clock import SystemClock
 from libs.common.messages.house import Done
+from libs.common.streams import OWNERS, ensure_streams
 from libs.common.subjects import QUOTES_PUT
 from tests.contract.gateway.conftest import NO_DATABASE
 from tests.contract.gateway.edge import Client, Edge
 from tests.contract.gateway.samples import SAMPLES
 from tests.house import House, free_port
+from tests.servers import open_nats
 
 
 @pytest_asyncio.fixture
@@ -141,6 +143,15 @@ async def test_a_port_in_use_is_said_in_one_line(gateways: House) -> None:
     )
 
 
+async def test_a_metrics_port_in_use_is_said_in_one_line(gateways: House) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, line = await refused(gateways, METRICS_PORT=str(port))
+    assert (code, line) == (78, f"gateway: TRADEWIND_METRICS_PORT {port} is in use on 127.0.0.1")
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -235,3 +246,25 @@ async def test_a_port_is_free_again_at_once_after_a_stop(gateways: House) -> Non
         await gateways.start("gateway")
         assert (await once(gateways, "/livez"))[0] == 200
         assert await gateways.end("gateway-0") == 0
+
+
+async def test_a_stop_while_nats_is_away_is_a_stop(gateways: House, tmp_path: Path) -> None:
+    with open_nats(tmp_path / "own", private=True) as nats:
+        await ensure_streams(nats.url, [*OWNERS, "gateway"], gateway_processes=1)
+        house = House(NO_DATABASE, nats.url, tmp_path)
+        await house.start("gateway")
+        nats.kill()
+        assert (await once(house, "/livez"))[0] == 200
+        assert await house.end("gateway-0") == 0
+
+
+async def test_a_process_that_waits_for_nats_says_so_and_stops_when_told(
+    tmp_path: Path, eventually: Callable[..., Any]
+) -> None:
+    house = House(NO_DATABASE, f"nats://127.0.0.1:{free_port()}", tmp_path)
+    starting = asyncio.create_task(house.start("gateway"))
+    await eventually(lambda: "gateway-0" in house.running)
+    running = house.running["gateway-0"]
+    await eventually(lambda: b"NATS does not answer" in running.log.read_bytes())
+    starting.cancel()
+    assert await house.end("gateway-0") == 0
