@@ -49,10 +49,11 @@ bench: .dev
 gen: .dev
 	@$(BIN)/python -m deploy.local.generated
 
-UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+UV := $(shell command -v $(BIN)/uv || command -v uv)
+UV_COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" --extra embedded --extra build pyproject.toml
 lock:
-	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv" >&2; exit 78; }
+	@[ -n "$(UV)" ] || { echo "make lock needs uv: pip install uv" >&2; exit 78; }
 	@$(UV_COMPILE) -o requirements/run.lock
 	@$(UV_COMPILE) --extra dev -c requirements/run.lock -o requirements/dev.lock
 
