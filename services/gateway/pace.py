@@ -5,8 +5,10 @@ Two things make a flush wait, and the longer wait counts:
 
 - *demand*: frames delivered per second. A core makes some 200,000 sends a second on the machines we
   know, so towards that number each frame by itself would take all of it. Below ``rate_low`` nothing
-  waits; from there the interval grows to ``interval_s_max`` at ``rate_high``. It follows from what
-  is asked, not from what joining saves, so it does not swing;
+  waits; from there the interval grows to its longest at ``rate_high``. It follows from what is
+  asked, not from what joining saves, so it does not swing. The longest is ``interval_s_max``, or
+  less where that already brings the writes down to ``writes_rate_goal``: few sockets that hear much
+  need not wait long;
 - *cost*: the measured CPU time of the flushes. They may take ``busy_share_max`` of the core, on a
   slow machine or with very many sockets too; where they would take more, the interval is stretched.
 
@@ -28,8 +30,8 @@ class PaceLimits:
 
     rate_low: float = 110_000.0
     rate_high: float = 170_000.0
-    curve: float = 1.0
     interval_s_max: float = 0.040  # by demand
+    writes_rate_goal: float = 20_000.0  # per second: a tenth of a core; fewer are not worth a wait
     stretched_s_max: float = 0.25  # by cost
     busy_share_max: float = 0.85
     memory_s: float = 0.5  # time constant of the averages
@@ -45,18 +47,21 @@ class Pace:
         self._flushed_s: float | None = None
         self._cost_s = 0.0  # since _flushed_s
         self._deliveries = 0
-        self._flush_cost_s = 0.0
+        self._writes = 0
+        self._flush_cost_s = 0.0  # averages of one flush
+        self._flush_writes = 0.0
         self.rate = 0.0
         self.busy_share = 0.0
         self.interval_s = 0.0
         self.steps = 1
 
-    def flushed(self, *, now_s: float, cost_s: float, deliveries: int) -> None:
-        """Learn from one flush, which may be one step of an interval: its CPU time and its frames."""
+    def flushed(self, *, now_s: float, cost_s: float, writes: int, deliveries: int) -> None:
+        """Learn from one flush, which may be one step of an interval: its CPU time, writes and frames."""
         if self._flushed_s is None:
             self._flushed_s = now_s
             return
         self._cost_s += cost_s
+        self._writes += writes
         self._deliveries += deliveries
         elapsed_s = now_s - self._flushed_s
         if elapsed_s < _ELAPSED_S_MIN:
@@ -65,14 +70,18 @@ class Pace:
         self.rate += weight * (self._deliveries / elapsed_s - self.rate)
         self.busy_share += weight * (self._cost_s / elapsed_s - self.busy_share)
         self._flush_cost_s += weight * (self._cost_s - self._flush_cost_s)
-        self._flushed_s, self._cost_s, self._deliveries = now_s, 0.0, 0
+        self._flush_writes += weight * (self._writes - self._flush_writes)
+        self._flushed_s, self._cost_s, self._writes, self._deliveries = now_s, 0.0, 0, 0
         affordable_s = self.steps * self._flush_cost_s / self._limits.busy_share_max
         self.interval_s = max(self._wanted_s(), min(affordable_s, self._limits.stretched_s_max))
         steps = self._limits.spread_steps if self.interval_s >= self._limits.spread_s else 1
-        self._flush_cost_s *= self.steps / steps  # what was learnt holds for the whole interval
+        # What was learnt of a flush holds for the whole interval.
+        self._flush_cost_s *= self.steps / steps
+        self._flush_writes *= self.steps / steps
         self.steps = steps
 
     def _wanted_s(self) -> float:
         limits = self._limits
         rise = (self.rate - limits.rate_low) / (limits.rate_high - limits.rate_low)
-        return float(limits.interval_s_max * min(max(rise, 0.0), 1.0) ** limits.curve)
+        longest_s = min(limits.interval_s_max, self.steps * self._flush_writes / limits.writes_rate_goal)
+        return longest_s * min(max(rise, 0.0), 1.0)

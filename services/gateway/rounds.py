@@ -74,6 +74,7 @@ class Rounds:
         self._due_s = 0.0
         self._writing: list[Connection] = []
         self._delivered = 0
+        self._written = 0
         self._started_cpu_s = 0.0
 
     def attach(self, connection: Connection) -> None:
@@ -109,10 +110,13 @@ class Rounds:
 
     def _flush(self) -> None:
         self._started_cpu_s = self._cpu_s()
+        self._written = 0
         self._plan_next()
         self._asked = False
         if self.pace.steps == 1 and not self._dirty and not self._owed:
-            self._delivered += self._write_single()
+            written = self._write_single()
+            self._delivered += written
+            self._written += written
         self._hand_out()
         self._writing = self._next_shard() if self.pace.steps > 1 else self._everyone()
         self._write_chunk()
@@ -145,6 +149,7 @@ class Rounds:
         size = self._limits.chunk_sockets
         chunk, self._writing = self._writing[:size], self._writing[size:]
         self._write(chunk)
+        self._written += len(chunk)
         # The loop sends what was written at the end of its turn: only then is the cost known.
         self._scheduler.call_soon(self._write_chunk if self._writing else self._flushed)
 
@@ -152,7 +157,12 @@ class Rounds:
         cost_s = self._cpu_s() - self._started_cpu_s
         self.flushes += 1
         self.cpu_total_s += cost_s
-        self.pace.flushed(now_s=self._clock.monotonic_s(), cost_s=cost_s, deliveries=self._delivered)
+        self.pace.flushed(
+            now_s=self._clock.monotonic_s(),
+            cost_s=cost_s,
+            writes=self._written,
+            deliveries=self._delivered,
+        )
         self._delivered = 0
         self._planned = False
         if self._asked or self._dirty or self._owed:

@@ -372,7 +372,7 @@ def test_too_many_pushes_while_joining_cut_the_socket() -> None:
 
 
 def test_under_load_ticks_wait_for_each_other_and_none_is_lost() -> None:
-    pace = PaceLimits(rate_low=5_000, rate_high=15_000, interval_s_max=0.040)
+    pace = PaceLimits(rate_low=5_000, rate_high=15_000, interval_s_max=0.040, writes_rate_goal=400)
     stage = Stage(HubLimits(rounds=RoundLimits(pace=pace)))
     clients = [stage.client() for _ in range(20)]
     for client in clients:

@@ -68,7 +68,7 @@ class HubMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         # A rate that the machine's own steps reach, so that it runs through every pace.
-        pace = PaceLimits(rate_low=20, rate_high=100)
+        pace = PaceLimits(rate_low=20, rate_high=100, writes_rate_goal=10)
         self.stage = Stage(
             HubLimits(
                 high_water_bytes=HIGH_WATER,
