@@ -24,10 +24,10 @@ PRINCIPALS = {
 }
 
 
-async def verify(token: str) -> Principal:
-    if token not in PRINCIPALS:
+async def verify(credential: str, *, address: str = "", cookie: bool = False) -> Principal:
+    if credential not in PRINCIPALS:
         raise NotAuthenticated
-    return PRINCIPALS[token]
+    return PRINCIPALS[credential]
 
 
 async def account_of(login: int) -> Account:
