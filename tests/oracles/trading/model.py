@@ -289,6 +289,10 @@ class Model(Desk):
         else:
             self.credit += amount
 
+    def allow(self, enabled: bool | None, read_only: bool | None) -> None:
+        self.enabled = self.enabled if enabled is None else enabled
+        self.read_only = self.read_only if read_only is None else read_only
+
     # ── what the market and the clock do ──────────────────────────────────────────────────────────
 
     def tick(self, now_ms: int, symbol: str) -> None:

@@ -180,6 +180,8 @@ class Twin:
             case c.ChangeBalance():
                 scale = scale_of(self.account.currency)
                 return lambda: m.money(asked.cmd, Fraction(asked.amount_minor, scale))
+            case c.ChangeAccount(enabled=enabled, read_only=read_only):
+                return lambda: m.allow(enabled, read_only)
             case c.OnQuote():
                 return lambda: m.tick(now, asked.symbol)
             case c.OnClock():
