@@ -11,6 +11,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from time import thread_time
 
 import structlog
@@ -39,6 +40,7 @@ class StreamLimits:
     send_buffer_bytes: int = 131_072  # the kernel's share per socket; a stall shows within it
     sweep_s: float = 1.0
     abort_s: float = 1.5
+    rebind_sockets: int = 200  # looked through in one turn of the loop
     burst_frames: int = 32  # frames of one client handled before others get their turn
     hub: HubLimits = field(default_factory=HubLimits)
     socket: SocketLimits = field(default_factory=SocketLimits)
@@ -72,6 +74,7 @@ class Stream:
         self.hub = Hub(clock=clock, scheduler=self._loop, cpu_s=thread_time, limits=self._limits.hub)
         self.gauges = StreamGauges(self.hub)
         self._open: dict[_Open, None] = {}
+        self._rebinding: dict[_Open, None] = {}
         self._aborts: dict[asyncio.Transport, float] = {}  # when to abort what has not closed
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -106,10 +109,11 @@ class Stream:
         return len(revoked)
 
     def rebind(self) -> None:
-        """Instruments or groups changed: look every subscription up again."""
-        for opened in tuple(self._open):
-            if opened.session is not None:
-                opened.session.rebind()
+        """Instruments or groups changed: look every subscription up again, some sockets at a time."""
+        under_way = bool(self._rebinding)
+        self._rebinding.update(self._open)
+        if not under_way:
+            self._rebind_some()
 
     def sweep(self) -> None:
         """Hold every deadline once."""
@@ -122,6 +126,14 @@ class Stream:
             if now_s >= due_s:
                 del self._aborts[transport]
                 transport.abort()
+
+    def _rebind_some(self) -> None:
+        for opened in tuple(islice(self._rebinding, self._limits.rebind_sockets)):
+            del self._rebinding[opened]
+            if opened.session is not None and opened.closing is None:
+                opened.session.rebind()
+        if self._rebinding:
+            self._loop.call_soon(self._rebind_some)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(self._limits.sweep_s, self._tick)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from libs.common.errors import ServiceUnavailable
+from services.gateway.stream import StreamLimits
 from tests.integration.gateway.streaming import OTHER, USER, Market, Served, World, served
 
 
@@ -267,6 +268,21 @@ async def test_a_symbol_that_becomes_hidden_is_heard_no_more(house: Served) -> N
         await house.tick("EURUSD", 1)
         kept = await house.tick("GBPUSD", 1)
         assert await client.text() == kept
+
+
+async def test_a_market_that_changes_reaches_every_socket_in_turns() -> None:
+    async with served(limits=StreamLimits(rebind_sockets=1)) as house, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(talker(house, "user", 7)) for _ in range(5)]
+        for client in clients:
+            await client.say(event="subscribe", data=["EURUSD"])
+            await client.fence()
+        house.world.market.profiles["EURUSD"] = "wide"
+        await house.run(house.stream.rebind)
+        await house.run(house.stream.rebind)  # again, perhaps while the first is under way
+        for client in clients:
+            await client.fence()
+        sent = await house.tick("EURUSD", 1, "wide")
+        assert [await client.text() for client in clients] == [sent] * 5
 
 
 async def test_a_trading_account_that_subscribes_without_switching_is_switched(house: Served) -> None:
