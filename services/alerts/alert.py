@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -58,6 +59,25 @@ class Status(IntEnum):
     EXPIRED = 4
 
 
+class Told(NamedTuple):
+    """What a hit tells of its alert, in the order of the client's frame (broker 11.2)."""
+
+    id: int
+    login: int
+    symbol: str
+    indicator_name: str
+    message: str
+    side: int
+    condition: int
+    target_price: float
+    channel_low: float
+    channel_high: float
+    move_threshold: float
+    status: int
+    repeat_mode: int
+    expires_at: int
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table ``alert``. Prices are 0 where they are not set; times are Unix ms or s as named.
 
@@ -90,6 +110,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
     armed_seq: int
     fired_seq: int
+
+    @property
+    def told(self) -> Told:
+        return Told(*(getattr(self, name) for name in Told._fields))
 
     @property
     def repeats(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from libs.common.messages.alerts import AlertFrame, AlertIds, AlertLogTable, AlertTable, AlertTriggered
-from services.alerts.alert import Alert
+from services.alerts.alert import Alert, Told
 
 ALERT_COLUMNS = (
     "id",
@@ -89,43 +89,24 @@ def ids(*found: int) -> AlertIds:
     return AlertIds(("id",), [[id] for id in found])
 
 
-def alert_frame(alert: Alert, *, price: float, at_ms: int) -> AlertFrame:
+def alert_frame(told: Told, *, price: float, at_ms: int) -> AlertFrame:
     """The frame of a hit at ``price``, or of an expiry with the last hit's, if there was one."""
-    return AlertFrame(
-        "a",
-        alert.id,
-        alert.login,
-        alert.symbol,
-        alert.indicator_name,
-        alert.message,
-        alert.side,
-        alert.condition,
-        alert.target_price,
-        alert.channel_low,
-        alert.channel_high,
-        alert.move_threshold,
-        alert.status,
-        alert.repeat_mode,
-        alert.expires_at,
-        price,
-        at_ms // 1000,
-        CHANGED,
-    )
+    return AlertFrame("a", *told, price, at_ms // 1000, CHANGED)
 
 
-def triggered(alert: Alert, *, event_id: str, log_id: int, price: float, at_ms: int) -> AlertTriggered:
+def triggered(told: Told, *, event_id: str, log_id: int, price: float, at_ms: int) -> AlertTriggered:
     """The fact of a hit, for the notifier."""
     return AlertTriggered(
         event_id=event_id,
-        alert_id=alert.id,
+        alert_id=told.id,
         log_id=log_id,
-        login=alert.login,
-        symbol=alert.symbol,
-        indicator_name=alert.indicator_name,
-        message=alert.message,
-        side=alert.side,
-        condition=alert.condition,
-        target_price=alert.target_price,
+        login=told.login,
+        symbol=told.symbol,
+        indicator_name=told.indicator_name,
+        message=told.message,
+        side=told.side,
+        condition=told.condition,
+        target_price=told.target_price,
         triggered_price=price,
         triggered_ms=at_ms,
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from libs.common.db import Connection, Record, load_queries
-from services.alerts.alert import Alert
+from services.alerts.alert import Alert, Told
 from services.alerts.watch import Hit, Referenced, Watch
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
@@ -71,7 +71,7 @@ class Store:
         """Take an alert away."""
         await tx.execute(QUERIES["remove"], id)
 
-    async def fire(self, tx: Connection, hits: Iterable[Hit], now_ms: int) -> dict[int, Alert]:
+    async def fire(self, tx: Connection, hits: Iterable[Hit], now_ms: int) -> dict[int, Told]:
         """Write the last hit of each alert; the alerts that were active, as they are now."""
         last = {hit.alert_id: hit for hit in hits}
         rows = await tx.fetch(
@@ -81,7 +81,7 @@ class Store:
             [hit.seq for hit in last.values()],
             now_ms,
         )
-        return {row["id"]: _alert(row) for row in rows}
+        return {row[0]: Told(*row) for row in rows}
 
     async def log_hits(self, tx: Connection, hits: Sequence[Hit], now_ms: int) -> list[int]:
         """A log row per hit, in order; their ids."""
@@ -100,13 +100,13 @@ class Store:
             QUERIES["set_references"], [r.alert_id for r in referenced], [r.price for r in referenced], now_ms
         )
 
-    async def expire(self, tx: Connection, now_ms: int) -> list[Alert]:
-        """End the alerts whose time is over."""
-        return [_alert(row) for row in await tx.fetch(QUERIES["expire"], now_ms)]
+    async def expire(self, tx: Connection, now_s: int, from_s: int) -> list[Alert]:
+        """End the alerts whose time is over; those before ``from_s`` have ended."""
+        return [_alert(row) for row in await tx.fetch(QUERIES["expire"], now_s, from_s)]
 
-    async def next_expiry(self, connection: Connection) -> int | None:
+    async def next_expiry(self, connection: Connection, now_s: int) -> int | None:
         """When the next active alert expires, Unix s."""
-        at: int | None = await connection.fetchval(QUERIES["next_expiry"])
+        at: int | None = await connection.fetchval(QUERIES["next_expiry"], now_s)
         return at
 
     async def groups(self, connection: Connection) -> list[str]:

@@ -18,7 +18,7 @@ from libs.common.ids import Ids
 from libs.common.outbox import Fact, Outbox, Relay, fact
 from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED
 from services.alerts import metrics
-from services.alerts.alert import Alert
+from services.alerts.alert import Alert, Told
 from services.alerts.changes import Change
 from services.alerts.frames import alert_frame, triggered
 from services.alerts.store import Store
@@ -41,6 +41,7 @@ class Writer:
         self._relay = relay
         self._clock = clock
         self._ids = ids
+        self._expired_to_s = 0
 
     async def write(
         self,
@@ -94,32 +95,34 @@ class Writer:
         metrics.fired.inc(len(known))
 
     def _facts(
-        self, hits: Sequence[Hit], alerts: dict[int, Alert], log_ids: Sequence[int], now_ms: int
+        self, hits: Sequence[Hit], alerts: dict[int, Told], log_ids: Sequence[int], now_ms: int
     ) -> list[Fact]:
         """All pushes, then all facts: the relay sends what is in a row for one stream together."""
         pushes: list[Fact] = []
         facts: list[Fact] = []
+        new_id = self._ids.event_id
         for hit, log_id in zip(hits, log_ids, strict=True):
-            alert = alerts[hit.alert_id]
-            frame = alert_frame(alert, price=hit.price, at_ms=now_ms)
-            pushes.append(fact(ALERT_PUSH, frame, self._ids.event_id(), login=alert.login))
-            event_id = self._ids.event_id()
-            event = triggered(alert, event_id=event_id, log_id=log_id, price=hit.price, at_ms=now_ms)
-            facts.append(fact(ALERT_TRIGGERED, event, event_id, login=alert.login))
+            told = alerts[hit.alert_id]
+            frame = alert_frame(told, price=hit.price, at_ms=now_ms)
+            pushes.append(fact(ALERT_PUSH, frame, new_id(), login=told.login))
+            event_id = new_id()
+            event = triggered(told, event_id=event_id, log_id=log_id, price=hit.price, at_ms=now_ms)
+            facts.append(fact(ALERT_TRIGGERED, event, event_id, login=told.login))
         return pushes + facts
 
     async def expire(self) -> tuple[list[Alert], int | None]:
         """End the alerts whose time is over and push them; who they are, and when the next one is due (s)."""
-        now_ms = self._clock.now_ms()
+        now_s = self._clock.now_ms() // 1000
         async with self._database.transaction() as tx:
-            expired = await self._store.expire(tx, now_ms)
+            expired = await self._store.expire(tx, now_s, self._expired_to_s)
             await self._outbox.append(tx, [self._expiry(alert) for alert in expired])
-            due = await self._store.next_expiry(tx)
+            due = await self._store.next_expiry(tx, now_s)
+        self._expired_to_s = now_s  # an alert made or changed later ends later
         if expired:
             self._relay.wake()
             metrics.expired.inc(len(expired))
         return expired, due
 
     def _expiry(self, alert: Alert) -> Fact:
-        frame = alert_frame(alert, price=alert.triggered_price, at_ms=alert.triggered_ms)
+        frame = alert_frame(alert.told, price=alert.triggered_price, at_ms=alert.triggered_ms)
         return fact(ALERT_PUSH, frame, self._ids.event_id(), login=alert.login)

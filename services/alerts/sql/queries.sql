@@ -62,10 +62,8 @@ UPDATE alerts.alert AS a
        fired_seq = h.seq
   FROM unnest($1::bigint[], $2::float8[], $3::bigint[]) AS h (id, price, seq)
  WHERE a.id = h.id AND a.status = 0
-RETURNING a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.message, a.side, a.condition,
-       a.target_price, a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.created_ms,
-       a.updated_ms, a.expires_at, a.triggered_ms, a.triggered_price, a.reference_price, a.reference_time,
-       a.comment, a.armed_seq, a.fired_seq;
+RETURNING a.id, a.login, a.symbol, a.indicator_name, a.message, a.side, a.condition, a.target_price,
+       a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.expires_at;
 
 -- name: log_hits
 -- A log row per hit, in order; their ids.
@@ -89,10 +87,10 @@ UPDATE alerts.alert AS a
 
 -- name: expire
 -- Alerts whose time is over end without a hit.
--- $1 now_ms
+-- $1 now_s  $2 what was over before this has ended already, Unix s
 UPDATE alerts.alert AS a
-   SET status = 4, updated_ms = $1::bigint
- WHERE a.status = 0 AND a.expires_at > 0 AND a.expires_at * 1000 <= $1::bigint
+   SET status = 4, updated_ms = $1::bigint * 1000
+ WHERE a.status = 0 AND a.expires_at > 0 AND a.expires_at BETWEEN $2 AND $1::bigint
 RETURNING a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.message, a.side, a.condition,
        a.target_price, a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.created_ms,
        a.updated_ms, a.expires_at, a.triggered_ms, a.triggered_price, a.reference_price, a.reference_time,
@@ -100,7 +98,12 @@ RETURNING a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.
 
 -- name: next_expiry
 -- When the next active alert expires, in Unix s; nothing when none does.
-SELECT min(expires_at) FROM alerts.alert WHERE status = 0 AND expires_at > 0;
+-- $1 now_s
+SELECT expires_at
+  FROM alerts.alert
+ WHERE status = 0 AND expires_at > 0 AND expires_at > $1
+ ORDER BY expires_at
+ LIMIT 1;
 
 -- name: groups
 -- The groups that have active alerts.
