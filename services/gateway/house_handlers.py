@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from libs.common.errors import InvalidData
 from services.gateway.door import Local
-from services.gateway.endpoints.house import DocsRequest, PageRequest, ReadyRequest
+from services.gateway.endpoints.house import AnswerRequest, DocsRequest, PageRequest, ReadyRequest
 from services.gateway.endpoints.row import Caller
 from services.gateway.errors import PathUnknown
 from services.gateway.health import Health
@@ -44,6 +44,9 @@ def handlers_of(
     async def docs(asked: DocsRequest, caller: Caller) -> Reply:
         return documentation.ask(asked.ask) if asked.ask is not None else documentation.first_page()
 
+    async def answer(asked: AnswerRequest, caller: Caller) -> Reply:
+        return documentation.answer(asked.ask)
+
     async def page(asked: PageRequest, caller: Caller) -> Reply:
         if asked.ask is None:
             return documentation.page(asked.page)
@@ -72,6 +75,7 @@ def handlers_of(
         "metrics": metrics,
         "openapi": document,
         "docs": docs,
+        "answer": answer,
         "page": page,
         "llms": llms,
         "jwks": jwks,

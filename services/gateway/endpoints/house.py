@@ -41,6 +41,12 @@ class DocsRequest(msgspec.Struct, frozen=True, kw_only=True):
     ask: Question | None = None
 
 
+class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A person asks."""
+
+    ask: Question
+
+
 class Excerpt(msgspec.Struct, frozen=True, kw_only=True):
     """A passage of our own pages."""
 
@@ -88,7 +94,7 @@ ROWS = (
         "/ws",
         "stream",
         "The WebSocket stream",
-        description="Session flow and frames: see the page `stream.md`.",
+        description="Session flow and frames: see `/docs/api/stream.md`.",
     ),
     _row("/livez", "livez", "The process lives"),
     _row("/healthz", "healthz", "The process lives: the text `ok`"),
@@ -111,6 +117,15 @@ ROWS = (
         request=DocsRequest,
         limits=(ASKS,),
         content_type="text/html",
+    ),
+    _row(
+        "/docs/answer",
+        "answer",
+        "An answer from our pages for people",
+        request=AnswerRequest,
+        limits=(ASKS,),
+        content_type="text/html",
+        hidden=True,
     ),
     _row(
         "/docs/{page*}",

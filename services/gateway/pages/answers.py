@@ -11,11 +11,10 @@ import msgspec
 from services.gateway.endpoints.house import Answer, Excerpt, Source
 from services.gateway.errors import PathUnknown
 from services.gateway.pages import library
-from services.gateway.pages.html import CSP, page_html, reference_html
+from services.gateway.pages.html import CSP, NOTHING_FOUND, answer_html, page_html, reference_html
 from services.gateway.pages.index import Index, first_sentences
 from services.gateway.surfaces.base import Reply
 
-NOTHING_FOUND = "Our pages say nothing about this. /docs lists them."
 _TEXT = "text/plain; charset=utf-8"
 _HTML_HEADERS = {"Content-Security-Policy": CSP, "Referrer-Policy": "same-origin"}
 
@@ -26,10 +25,12 @@ class Documentation:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._pages = library.load()
+        self._pictures = library.pictures()
 
     @cached_property
     def _index(self) -> Index:
-        return Index(self._pages.values())
+        # What changed when answers no question about how things are.
+        return Index(page for page in self._pages.values() if page.name != "CHANGELOG")
 
     @cached_property
     def _reference(self) -> bytes:
@@ -40,7 +41,10 @@ class Documentation:
         return Reply(200, self._reference, _HTML_HEADERS, "text/html; charset=utf-8")
 
     def page(self, name: str) -> Reply:
-        """A page: Markdown when its name ends with ``.md``, else for people."""
+        """A page: Markdown when its name ends with ``.md``, else for people; or a picture of one."""
+        picture = self._pictures.get(name)
+        if picture is not None:
+            return Reply(200, picture, _HTML_HEADERS, "image/svg+xml")
         found = self._pages.get(name.removesuffix(".md"))
         if found is None:
             raise PathUnknown("there is no such page; /docs lists them")
@@ -67,6 +71,11 @@ class Documentation:
             sources=[Source(title=self._pages[name].title, url=f"/docs/{name}.md") for name in pages],
         )
         return Reply(200, msgspec.json.encode(answer))
+
+    def answer(self, question: str) -> Reply:
+        """The same for people."""
+        body = answer_html(question, self._index.search(question), self._pages.values()).encode()
+        return Reply(200, body, _HTML_HEADERS, "text/html; charset=utf-8")
 
     def llms(self) -> Reply:
         """The list of pages for agents (llmstxt.org)."""

@@ -12,6 +12,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from services.gateway.pages.index import Found
 from services.gateway.pages.library import Page, anchor_of, unique
 
 CSP = (
@@ -24,7 +25,7 @@ _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 _ASK = (
-    '<form action="/docs" method="get">'
+    '<form action="/docs/answer" method="get">'
     '<input name="ask" maxlength="500" required aria-label="Ask the pages"'
     ' placeholder="Ask the pages, e.g. How does a price alert fire?"><button>Ask</button></form>'
 )
@@ -32,7 +33,15 @@ _ELSEWHERE = (
     '<p class="soft">The same as <a href="/openapi.json">OpenAPI 3.1</a>; for agents'
     ' <a href="/llms.txt">llms.txt</a>; every page is Markdown under its name with <code>.md</code>.</p>'
 )
-_FIELDS_HEAD = "<tr><th>field</th><th>in</th><th>required</th><th>type</th><th></th></tr>"
+_REPEAT = {
+    "safe": "changes nothing",
+    "idempotent": "has the effect of one call",
+    "key": "is a new effect",
+}
+_SAFE_INTEGER = 2**53 - 1  # the bound of every integer: saying it would say nothing
+_FOLDERS = {"": 0, "api": 1, "runbooks": 2}  # the order of the menu
+NOTHING_FOUND = "Our pages say nothing about this. /docs lists them."
+_FIELDS_HEAD = "<tr><th>field</th><th>in</th><th>required</th><th>type</th><th>about</th></tr>"
 
 
 @cache
@@ -42,10 +51,15 @@ def _style() -> str:
 
 def page_html(page: Page, pages: Iterable[Page]) -> str:
     """A page of the documentation."""
-    tokens = _markdown.parse(page.text)
+    return _frame(page.title, _rendered(page.name, page.text), pages)
+
+
+def _rendered(name: str, text: str) -> str:
+    tokens = _markdown.parse(text)
     _anchor(tokens)
-    _relink(tokens, page.name)
-    return _frame(page.title, _markdown.renderer.render(tokens, _markdown.options, {}), pages)
+    _relink(tokens, name)
+    rendered: str = _markdown.renderer.render(tokens, _markdown.options, {})
+    return rendered
 
 
 def reference_html(document: Mapping[str, Any], pages: Iterable[Page]) -> str:
@@ -62,6 +76,19 @@ def reference_html(document: Mapping[str, Any], pages: Iterable[Page]) -> str:
     return _frame(info["title"], "".join(body), pages)
 
 
+def answer_html(question: str, found: Sequence[Found], pages: Iterable[Page]) -> str:
+    """The passages that fit a question, each leading to its place."""
+    parts = [f"<h1>{escape(question)}</h1>{_ASK}"]
+    for passage in (f.passage for f in found):
+        section = passage.section
+        where = f"/docs/{escape(section.page)}#{escape(section.anchor)}"
+        parts.append(f'<h2><a href="{where}">{escape(section.page_title)}: {escape(section.title)}</a></h2>')
+        parts.append(_rendered(section.page, passage.text))
+    if not found:
+        parts.append(f"<p>{NOTHING_FOUND}</p>")
+    return _frame(question, "".join(parts), pages)
+
+
 def _operation(method: str, path: str, operation: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     rows = [
         (p["name"], p["in"], p.get("required", False), p.get("schema", {}))
@@ -75,13 +102,14 @@ def _operation(method: str, path: str, operation: Mapping[str, Any], document: M
     fields = "".join(_field(name, place, need, schema, document) for name, place, need, schema in rows)
     table = f"<table>{_FIELDS_HEAD}{fields}</table>" if fields else ""
     answers = " ".join(f"<code>{code}</code>" for code in operation.get("responses", {}))
-    description = f"<p>{escape(operation['description'])}</p>" if "description" in operation else ""
-    repeat = escape(operation["x-idempotency"])
+    about = operation.get("description", "")
+    description = f"<p>{_markdown.renderInline(about)}</p>" if about else ""
+    repeat = _REPEAT[operation["x-idempotency"]]
     return (
         f'<details class="op" id="{escape(operation["operationId"])}"><summary>'
         f'<span class="verb {method}">{method}</span><code>{escape(path)}</code>'
         f'<span class="soft">{escape(operation.get("summary", ""))}</span></summary>'
-        f"<div>{description}<p>Repeating it: {repeat}. Answers: {answers}.</p>{table}</div></details>"
+        f"<div>{description}<p>Repeating it {repeat}. Answers: {answers}.</p>{table}</div></details>"
     )
 
 
@@ -107,10 +135,14 @@ def type_text(schema: Mapping[str, Any], document: Mapping[str, Any]) -> str:
     text = " or ".join(kind) if isinstance(kind, list) else str(kind)
     if "enum" in schema:
         text = ", ".join(str(value) for value in schema["enum"])
-    bounds = [f"{sign}{schema[key]}" for key, sign in (("minimum", "≥ "), ("maximum", "≤ ")) if key in schema]
-    low, high = schema.get("minLength"), schema.get("maxLength")
-    if low is not None or high is not None:
-        bounds.append(f"{low or 0} to {high if high is not None else 'any'} characters")
+    bounds = [
+        f"{sign} {schema[key]}"
+        for key, sign in (("minimum", "≥"), ("maximum", "≤"))
+        if key in schema and abs(schema[key]) != _SAFE_INTEGER
+    ]
+    low, high = schema.get("minLength", 0), schema.get("maxLength")
+    if high is not None:
+        bounds.append(f"{low} to {high} characters" if low else f"up to {high} characters")
     return ", ".join([text, *bounds])
 
 
@@ -137,7 +169,7 @@ def _menu(pages: Iterable[Page]) -> str:
     for page in pages:
         folders.setdefault(page.name.rpartition("/")[0], []).append(page)
     parts = []
-    for folder, inside in folders.items():
+    for folder, inside in sorted(folders.items(), key=lambda item: _FOLDERS.get(item[0], len(_FOLDERS))):
         links = "".join(f'<li><a href="/docs/{escape(p.name)}">{escape(p.title)}</a></li>' for p in inside)
         parts.append(f"<h2>{escape(folder or 'pages')}</h2><ul>{links}</ul>")
     return "".join(parts)
@@ -151,12 +183,13 @@ def _anchor(tokens: Sequence[Token]) -> None:
 
 
 def _relink(tokens: Sequence[Token], name: str) -> None:
-    """Links between our own Markdown files lead to the pages made from them."""
-    for token in tokens:
-        for child in token.children or ():
-            target = str(child.attrGet("href") or "")
-            if child.type == "link_open" and target.partition("#")[0].endswith(".md") and "://" not in target:
-                child.attrSet("href", _page_address(target, name))
+    """Links between our own Markdown files lead to the pages made from them, pictures to their files."""
+    for child in (child for token in tokens for child in token.children or ()):
+        attribute = {"link_open": "href", "image": "src"}.get(child.type)
+        target = str(child.attrGet(attribute) or "") if attribute else ""
+        ours = child.type == "image" or target.partition("#")[0].endswith(".md")
+        if attribute and ours and "://" not in target:
+            child.attrSet(attribute, _page_address(target, name))
 
 
 def _page_address(target: str, name: str) -> str:

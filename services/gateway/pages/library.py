@@ -46,6 +46,12 @@ def load(root: Path = ROOT) -> dict[str, Page]:
     return {page.name: page for page in pages}
 
 
+def pictures(root: Path = ROOT) -> dict[str, bytes]:
+    """The pictures of the pages, by their path below ``/docs/``."""
+    folder = root / "docs"
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.svg")}
+
+
 def _page(name: str, path: Path) -> Page:
     text = path.read_text(encoding="utf-8")
     title = next((title for level, title, _ in _headings(text) if level == 1), name)

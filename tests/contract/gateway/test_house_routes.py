@@ -119,6 +119,29 @@ async def test_pages_bring_nothing_from_elsewhere(at_edge: Edged) -> None:
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
+async def test_pictures_of_pages_are_there(at_edge: Edged) -> None:
+    _, client = at_edge
+    for name in library.load():
+        html = (await client.get(f"/docs/{name}")).body.decode()
+        for source in re.findall(r'<img src="([^"]+)"', html):
+            picture = await client.get(source)
+            assert (picture.status, picture.headers["Content-Type"]) == (200, "image/svg+xml"), source
+
+
+async def test_a_person_gets_the_answer_as_a_page(at_edge: Edged) -> None:
+    _, client = at_edge
+    answer = await client.get(
+        "/docs/answer", params={"ask": "<b>Which stream</b> does the relay publish to?"}
+    )
+    text = answer.body.decode()
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "&lt;b&gt;Which stream" in text
+    link = re.search(r'<h2><a href="(/docs/[^"#]+)#', text)
+    assert link is not None
+    assert (await client.get(link.group(1))).status == 200
+    assert (await client.get("/docs/answer")).error == (400, "INVALID_DATA")
+
+
 async def test_a_question_is_answered_from_our_own_pages(at_edge: Edged) -> None:
     _, client = at_edge
     name = next(iter(library.load()))
