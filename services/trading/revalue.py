@@ -43,13 +43,16 @@ class Stripe:
     """The positions of one symbol, group and currency, in columns; a slot is free to move."""
 
     __slots__ = (
+        "_bought",
+        "_columns",
+        "_cost",
         "_open",
         "_order",
         "_owners",
+        "_reach",
         "_rows",
-        "_signed",
         "_slots",
-        "_spread",
+        "_sold",
         "count",
         "currency",
         "market",
@@ -65,28 +68,38 @@ class Stripe:
         self.count = 0
         self.worth: Valuation | None = None
         self._slots: dict[int, int] = {}
-        self._order = np.zeros(_FIRST, np.int64)
-        self._open = np.zeros(_FIRST, np.int64)
-        self._signed = np.zeros(_FIRST, np.int64)  # volume, negative for sells
-        self._rows = np.zeros(_FIRST, np.int64)
-        self.profit = np.zeros(_FIRST, np.int64)
         self._owners: Ints | None = None
-        self._spread = 0  # an upper bound of |volume|
+        self._reach = 1  # no volume and no open price is above these
+        self._columns: Ints = np.zeros((7, _FIRST), np.int64)
+        self._name_columns()
+
+    def _name_columns(self) -> None:
+        """Views of the columns: volumes are negative in ``_sold``, ``_cost`` is volume · open price."""
+        (
+            self._order,
+            self._rows,
+            self._open,
+            self._bought,
+            self._sold,
+            self._cost,
+            self.profit,
+        ) = self._columns
 
     def add(self, trade: Trade, row: int) -> int:
         """Take a position in; its profit at the last valuation."""
         slot = self.count
         if slot == len(self._order):
-            self._grow()
+            self._columns = np.concatenate([self._columns, np.zeros_like(self._columns)], axis=1)
+            self._name_columns()
+        bought, sold = (trade.volume, 0) if trade.cmd == BUY else (0, -trade.volume)
+        self._reach = max(self._reach, trade.volume, trade.open_points)
+        safe = self._reach * self._reach < _SAFE
+        cost = (bought + sold) * trade.open_points if safe else 0
+        self._columns[:6, slot] = trade.order, row, trade.open_points, bought, sold, cost
         self._slots[trade.order] = slot
-        self._order[slot] = trade.order
-        self._open[slot] = trade.open_points
-        self._signed[slot] = trade.volume if trade.cmd == BUY else -trade.volume
-        self._rows[slot] = row
         self.count += 1
         self._owners = None
-        self._spread = max(self._spread, trade.volume)
-        profit = self._exact(slot) if self.worth is not None else 0
+        profit = self._exact(slot)
         self.profit[slot] = profit
         return profit
 
@@ -95,8 +108,7 @@ class Stripe:
         slot, last = self._slots.pop(order), self.count - 1
         profit = int(self.profit[slot])
         if slot != last:
-            for column in (self._order, self._open, self._signed, self._rows, self.profit):
-                column[slot] = column[last]
+            self._columns[:, slot] = self._columns[:, last]
             self._slots[int(self._order[slot])] = slot
         self.count = last
         self._owners = None
@@ -137,15 +149,15 @@ class Stripe:
 
     def _profits(self, worth: Valuation) -> Ints:
         n = self.count
-        signed, opened = self._signed[:n], self._open[:n]
-        reach = max(worth.ask, int(opened.max(initial=0))) * max(self._spread, 1)
-        if reach >= _SAFE:
+        if 2 * max(self._reach, worth.ask) ** 2 >= _SAFE:
             return np.array([self._exact(slot) for slot in range(n)], np.int64)
-        product = (np.where(signed > 0, worth.bid, worth.ask) - opened) * signed
+        product = worth.bid * self._bought[:n] + worth.ask * self._sold[:n] - self._cost[:n]
         gain, loss = _lowest(worth.gain_num, worth.gain_den), _lowest(worth.loss_num, worth.loss_den)
-        top = int(np.abs(product).max(initial=0))
+        top = max(int(product.max(initial=0)), -int(product.min(initial=0)))
         if all(2 * top * number + of < _SAFE for number, of in (gain, loss)):
-            return _rounded(product, gain, loss)
+            if gain == loss:
+                return _rounded(product, *gain)
+            return np.where(product >= 0, _rounded(product, *gain), _rounded(product, *loss))
         return self._by_doubles(product, worth)
 
     def _by_doubles(self, product: Ints, worth: Valuation) -> Ints:
@@ -162,16 +174,10 @@ class Stripe:
         worth = self.worth
         if worth is None:
             return 0
-        signed, opened = int(self._signed[slot]), int(self._open[slot])
-        points = (worth.bid - opened) if signed > 0 else (opened - worth.ask)
-        return amount(worth, points, abs(signed))
-
-    def _grow(self) -> None:
-        size = 2 * len(self._order)
-        self._order, self._open, self._signed, self._rows, self.profit = (
-            np.resize(column, size)
-            for column in (self._order, self._open, self._signed, self._rows, self.profit)
-        )
+        volume, opened = int(self._bought[slot]), int(self._open[slot])
+        if volume:
+            return amount(worth, worth.bid - opened, volume)
+        return amount(worth, opened - worth.ask, -int(self._sold[slot]))
 
 
 class Revaluer:
@@ -351,13 +357,12 @@ class Revaluer:
             setattr(self, name, np.concatenate([column, np.zeros(size, column.dtype)]))
 
 
-def _rounded(product: Ints, gain: tuple[int, int], loss: tuple[int, int]) -> Ints:
-    """``exact.rounded`` of gains and losses, in 64-bit integers that are known to hold it."""
-    positive = product >= 0
-    number = np.where(positive, gain[0], loss[0])
-    of = np.where(positive, gain[1], loss[1])
-    size: Ints = (2 * np.abs(product) * number + of) // (2 * of)
-    return np.where(positive, size, -size)
+def _rounded(product: Ints, number: int, of: int) -> Ints:
+    """``exact.rounded`` of ``product`` · number / of, in 64-bit integers that are known to hold it."""
+    if of == 1:
+        return product * number
+    size: Ints = (np.abs(product) * (2 * number) + of) // (2 * of)
+    return np.where(product >= 0, size, -size)
 
 
 def _lowest(number: int, of: int) -> tuple[int, int]:

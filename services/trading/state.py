@@ -149,6 +149,20 @@ def fold(events: Iterable[e.AccountEvent]) -> Account:
     return cast(Account, account)
 
 
+def restored(account: Account, trades: Iterable[Trade]) -> Account:
+    """A stored account with its stored open positions and pending orders: the state to go on from.
+
+    ``account`` carries what its row keeps: money, level, ``rolled_day`` and flags, but no orders.
+    """
+    books, pendings = dict(account.books), account.pendings
+    for trade in trades:
+        if trade.is_pending:
+            pendings = pendings.put(trade)
+        else:
+            books[trade.symbol] = books.get(trade.symbol, _NO_BOOK).changed(None, trade)
+    return msgspec.structs.replace(account, books=books, pendings=pendings)
+
+
 def apply(account: Account | None, event: e.AccountEvent) -> Account:
     """The state after one fact."""
     if isinstance(event, e.AccountOpened):

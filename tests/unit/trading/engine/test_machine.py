@@ -153,7 +153,7 @@ class TwinMachine(RuleBasedStateMachine):
 
 TestTwinMachine = TwinMachine.TestCase
 TestTwinMachine.settings = settings(
-    max_examples=40,
+    max_examples=60,
     stateful_step_count=50,
     deadline=None,
     print_blob=True,

@@ -6,7 +6,10 @@ from dataclasses import replace
 from random import Random
 
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.trading import commands as c
 from services.trading.conversion import Tick
@@ -14,8 +17,9 @@ from services.trading.engine import decide
 from services.trading.equity import numbers_of, worth_of
 from services.trading.events import AccountOpened
 from services.trading.instrument import Market, rules_of, terms_of
+from services.trading.position import Trade
 from services.trading.profit import profit_of
-from services.trading.revalue import Revaluer
+from services.trading.revalue import Revaluer, Stripe
 from services.trading.state import Account, apply
 from tests.unit.trading.engine.scenarios import POOL, START_MS, Scenario, drawn, instrument, plain
 
@@ -148,6 +152,45 @@ def test_amounts_beyond_64_bits_are_still_exact() -> None:
         house.tick("USDJPY", bid, bid + 7)
         house.do(0, c.OpenTrade(cmd=0, symbol="USDJPY", volume=99_999))
         house.compare()
+
+
+@given(
+    currency=st.sampled_from(["USD", "GBP", "JPY", "EUR"]),
+    held=st.lists(
+        st.tuples(st.integers(0, 1), st.integers(-(10**6), 10**6), st.integers(1, 10**6)), max_size=9
+    ),
+    bid=st.integers(10**5, 10**7),
+    odd=st.integers(1, 999),
+)
+def test_a_stripe_rounds_as_the_engine_in_integers_and_in_doubles(
+    currency: str, held: list[tuple[int, int, int]], bid: int, odd: int
+) -> None:
+    quotes = {"EURUSD": Tick(110_003, 110_019), "GBPUSD": Tick(130_013 + odd, 130_021 + odd)}
+    terms = [terms_of(plain().group, i) for i in plain().instruments]
+    market = Market(rules_of(plain().group), terms, quotes, live=False)
+    stripe, sums = Stripe("USDJPY", market, currency), np.zeros(1, np.int64)
+    trades = [
+        Trade(
+            order=n,
+            login=1,
+            symbol="USDJPY",
+            digits=3,
+            cmd=cmd,
+            volume=volume,
+            open_ms=0,
+            open_points=bid + away,
+        )
+        for n, (cmd, away, volume) in enumerate(held)
+    ]
+    for trade in trades:
+        stripe.add(trade, 0)
+    quotes["USDJPY"] = Tick(bid, bid + odd)
+    stripe.revalue(sums)
+    worth = stripe.worth_now()
+    assert worth is not None
+    exact = [profit_of(trade, worth) for trade in trades]
+    assert [stripe.profit_of(trade.order) for trade in trades] == exact
+    assert sums[0] == sum(exact)
 
 
 def test_an_account_is_loaded_with_what_it_has_open_and_may_change_its_group() -> None:

@@ -20,6 +20,7 @@ from services.trading.instrument import rules_of, terms_of
 from services.trading.order_map import EMPTY, OrderMap
 from services.trading.position import Trade
 from services.trading.sessions import market_state
+from services.trading.tick_span import TickSpan
 from tests.oracles.trading import formulas
 from tests.unit.trading.engine.scenarios import START_MS, SYMBOLS, instrument
 
@@ -187,3 +188,29 @@ def test_the_map_of_orders_is_a_dict_that_never_changes(steps: list[tuple[bool, 
 def test_taking_out_what_is_not_there_is_a_defect() -> None:
     with pytest.raises(KeyError):
         EMPTY.put(order(5)).without(6)
+
+
+# ── merged ticks ──────────────────────────────────────────────────────────────────────────────────
+
+
+@given(
+    st.lists(st.tuples(st.integers(90, 110), st.integers(0, 4)), min_size=1, max_size=30),
+    st.integers(88, 116),
+)
+def test_merged_ticks_meet_every_level_that_was_met(prices: list[tuple[int, int]], level: int) -> None:
+    ticks = [Tick(bid, bid + spread, at) for at, (bid, spread) in enumerate(prices)]
+    span = TickSpan(ticks[0])
+    for tick in ticks[1:]:
+        span.add(tick)
+    kept = list(span)
+    assert [tick.time_ms for tick in kept] == sorted({tick.time_ms for tick in kept})
+    assert (kept[0], kept[-1], span.count) == (ticks[0], ticks[-1], len(ticks))
+    assert len(kept) <= 6
+    assert set(map(id, kept)) <= set(map(id, ticks))
+    for met in (
+        lambda tick: tick.bid <= level,
+        lambda tick: tick.bid >= level,
+        lambda tick: tick.ask <= level,
+        lambda tick: tick.ask >= level,
+    ):
+        assert any(map(met, ticks)) == any(map(met, kept))

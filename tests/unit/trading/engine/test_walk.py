@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from services.trading.state import fold
+from services.trading.order_map import EMPTY
+from services.trading.state import fold, restored
 from tests.unit.trading.engine.walk import Walk
 
 SHORT_SEEDS = range(24)
@@ -27,7 +29,10 @@ def walk(seed: int, steps: int) -> Walk:
 @pytest.mark.parametrize("seed", SHORT_SEEDS)
 def test_a_seeded_walk_agrees_with_the_oracle(seed: int) -> None:
     walked = walk(seed, SHORT_STEPS)
-    assert fold(walked.twin.history) == walked.twin.account
+    account = walked.twin.account
+    assert fold(walked.twin.history) == account
+    stored = msgspec.structs.replace(account, books={}, pendings=EMPTY)
+    assert restored(stored, [*account.positions(), *account.pendings]) == account
 
 
 @pytest.mark.soak

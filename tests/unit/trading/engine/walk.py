@@ -40,8 +40,10 @@ class Walk:
         if r.random() < 0.01:
             self.twin.now_ms += r.randrange(1, 4 * DAY_MS)
         choice = r.random()
-        if choice < 0.45:
+        if choice < 0.33:
             self.tick(r.choice(self.symbols))
+        elif choice < 0.45:
+            self.touch()
         elif choice < 0.50:
             self.twin.do(c.OnClock())
         elif choice < 0.66:
@@ -63,6 +65,24 @@ class Walk:
             move *= r.choice([10, 30, 100])
         bid = min(max(bid + move, start // 3), start * 3)
         self.twin.quote(symbol, bid, bid + r.choice([0, 1, step // 8, step // 3, step]))
+
+    def touch(self) -> None:
+        """The price comes to a level somebody waits for, or stops a point short of it, or goes beyond."""
+        r, account = self.random, self.twin.account
+        known = sorted([*account.positions(), *account.pendings], key=lambda t: t.order)
+        levels = [
+            (t.symbol, level)
+            for t in known
+            for level in (t.sl_points, t.tp_points, t.open_points if t.is_pending else 0)
+            if level
+        ]
+        if not levels:
+            self.tick(r.choice(self.symbols))
+            return
+        symbol, level = r.choice(levels)
+        spread = r.randint(0, POOL[symbol][3] // 4)
+        bid = level - r.choice([0, spread]) + r.choice([-1, 0, 0, 1, -POOL[symbol][3], POOL[symbol][3]])
+        self.twin.quote(symbol, max(bid, 1), max(bid, 1) + spread)
 
     def change(self) -> None:
         """The house changes its mind: other rules, or another instrument under the same name."""
