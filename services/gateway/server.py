@@ -72,11 +72,11 @@ class _Server(web.Server):
 class HttpServer:
     """Listens until stopped."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, *, idle_s: float = IDLE_S) -> None:
         self._server = _Server(
             handler,
             access_log=None,
-            keepalive_timeout=IDLE_S,
+            keepalive_timeout=idle_s,
             lingering_time=LINGER_S,
             max_line_size=HEAD_LINE_BYTES_MAX,
             max_field_size=HEAD_LINE_BYTES_MAX,

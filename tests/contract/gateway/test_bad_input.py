@@ -15,7 +15,11 @@ from tests.contract.gateway.samples import SAMPLES
 
 Edged = tuple[Edge, Client]
 JSON = {"Content-Type": "application/json"}
-BODIES = [row for row in ENDPOINTS if row.command is not None and row.method != "GET"]
+BODIES = [
+    row
+    for row in ENDPOINTS
+    if row.command is not None and row.method != "GET" and row.surface in ("broker", "admin")
+]
 PATHS = {
     "broker": "/nope",
     "admin": "/admin/nope",
@@ -35,7 +39,8 @@ KEYS = {
 
 
 def token_for(edge: Edge, path: str) -> str:
-    return edge.signer.token("admin" if path.startswith("/admin") else "user")
+    kind = "admin" if path.startswith("/admin") else "customer" if path.startswith("/customer") else "user"
+    return edge.signer.token(kind)
 
 
 async def send(edge: Edge, client: Client, name: str, data: bytes, **headers: str) -> Answer:
@@ -187,7 +192,7 @@ async def test_a_wrong_method_is_405_and_says_which_are_right(at_edge: Edged) ->
 # ── what is no HTTP, or too slow ──────────────────────────────────────────────────────────────────
 
 
-async def raw(client: Client, data: bytes, *, then: bytes = b"") -> tuple[int, bytes]:
+async def raw(client: Client, data: bytes) -> tuple[int, bytes]:
     """Send bytes as they are; the status and the whole answer until the server closes."""
     host, port = client.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
@@ -235,6 +240,32 @@ async def test_what_is_no_http_is_400_in_the_houses_shape(at_edge: Edged, data: 
     assert b"Traceback" not in answer
     assert b"aiohttp" not in head
     assert (await client.get("/livez")).body == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "status"),
+    [
+        (b"OPTIONS *", b"", 404),
+        (b"CONNECT a.example:443", b"", 404),
+        (b"GET http://other.example/livez", b"", 200),
+        (b"GET http://a.example:99999999/livez", b"", 400),
+        (b"GET //livez", b"", 404),
+        (b"GET /%zz", b"", 404),
+        (b"DELETE /price_alert/%ff", b"", 400),
+        (b"GET /livez?%zz=%ff", b"", 200),
+        (b"GET /livez", b"Cookie: =;;==\xff; tw_token\r\n", 200),
+        (b"GET /sign/check", b"Cookie: tw_token=\xff\xfe\r\n", 401),
+        (b"GET /sign/check", b"Authorization: \xff\xfe\r\n", 401),
+        (b"GET /sign/check", b"Authorization: a\r\nAuthorization: b\r\n", 401),
+        (b"GET /livez", b"X-Forwarded-For: \xff\r\nX-Request-Id: \xff\r\ntraceparent: x\r\n", 200),
+    ],
+)
+async def test_odd_targets_and_headers_have_their_status(
+    at_edge: Edged, target: bytes, more: bytes, status: int
+) -> None:
+    _, client = at_edge
+    said, _ = await raw(client, target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + more + b"\r\n")
+    assert said == status
 
 
 async def test_broken_chunks_are_invalid_data(at_edge: Edged) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,6 +28,7 @@ from libs.common.clock import SystemClock
 from libs.common.messages.house import Done
 from libs.common.streams import OWNERS, ensure_streams
 from libs.common.subjects import QUOTES_PUT
+from services.gateway.server import HttpServer, bind
 from tests.contract.gateway.conftest import NO_DATABASE
 from tests.contract.gateway.edge import Client, Edge
 from tests.contract.gateway.samples import SAMPLES
@@ -268,3 +270,23 @@ async def test_a_process_that_waits_for_nats_says_so_and_stops_when_told(
     await eventually(lambda: b"NATS does not answer" in running.log.read_bytes())
     starting.cancel()
     assert await house.end("gateway-0") == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"GET /livez HTT", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+async def test_a_request_head_that_does_not_come_closes_the_connection(data: bytes) -> None:
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    server = HttpServer(handler, idle_s=0.3)
+    listener = bind("127.0.0.1", 0, shared=False)
+    await server.start(listener, None)
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(data)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+    async def nothing() -> None:
+        pass
+
+    await server.stop(nothing)
