@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from libs.common.errors import AppError
+from libs.common.errors import AppError, invariant
 from services.trading import commands as c
 from services.trading.activation import expire_due, on_quote
 from services.trading.closing import close_by, close_group, close_trade
@@ -43,9 +43,11 @@ def decide(
     draft = Draft(account, market, now_ms, take_order)
     if now_ms >= (account.rolled_day + 1) * DAY_MS and not account.is_idle:
         roll_days(draft)
+    due = len(draft.events)
     try:
         _DECISIONS[type(asked)](draft, asked)
-    except AppError as refusal:  # every check stands before the first fact of a command
+    except AppError as refusal:
+        invariant(len(draft.events) == due, "every check of a command stands before its first fact")
         draft.refusal = refusal
     assess(draft)
     return draft.outcome()
