@@ -1,4 +1,4 @@
-"""Messages owned by notifier. Major 1 of each. ``Notice`` is what other services raise to have somebody told."""
+"""Messages owned by notifier. Major 1 of each. ``Notice`` is what others raise to have somebody told."""
 
 from __future__ import annotations
 

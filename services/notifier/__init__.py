@@ -1,0 +1,1 @@
+"""Notifier: notifications, where their owners want them."""

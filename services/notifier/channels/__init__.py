@@ -1,0 +1,1 @@
+"""The outsiders the notifier speaks to, one file each, behind ``base.Channel``."""
