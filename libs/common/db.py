@@ -34,7 +34,7 @@ class QueryFileInvalid(Exception):
 def load_queries(path: Path) -> Mapping[str, str]:
     """Query name → SQL text, from one ``.sql`` file."""
     parts = _NAME.split(path.read_text(encoding="utf-8"))
-    if parts[0].strip() and any(not line.startswith("--") for line in parts[0].strip().splitlines()):
+    if any(line.strip() and not line.startswith("--") for line in parts[0].splitlines()):
         raise QueryFileInvalid(f"{path.name}: text before the first name")
     queries: dict[str, str] = {}
     for name, text in zip(parts[1::2], parts[2::2], strict=True):
