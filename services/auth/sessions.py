@@ -187,7 +187,8 @@ class Sessions:
         now_ms = self._clock.now_ms()
         claims = self._keyring.public.verify(message.token, now_s=now_ms // 1000)
         async with self._database.transaction() as tx:
-            if message.only_this:
+            # A guest with the read-only password must not throw the owner out.
+            if message.only_this or claims.read_only:
                 session_id = await self._store.session_of_access(tx, claims.jti)
                 if session_id is None:
                     await self.revoke_tokens(tx, claims.sub, (claims.jti,), "sign_out", now_ms)

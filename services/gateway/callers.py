@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from libs.common.errors import NotAuthenticated, PermissionDenied
+from libs.common.errors import NotAuthenticated, PermissionDenied, RemoteError
 from libs.common.messages.auth import Account
 from libs.common.principal import ANONYMOUS, Principal
 from services.gateway.endpoints.row import Caller, Endpoint
 from services.gateway.errors import ForeignOrigin, InvalidLogin
 from services.gateway.surfaces.base import Surface
 
-Verify = Callable[[str], Awaitable[Principal]]
 AccountOf = Callable[[int], Awaitable[Account]]
+
+
+class Verify(Protocol):
+    """Whose credential this is; a 401 for nobody's."""
+
+    async def __call__(self, credential: str, *, address: str = "", cookie: bool = False) -> Principal: ...
 
 
 class Callers:
@@ -32,8 +37,9 @@ class Callers:
     ) -> tuple[Principal, str]:
         """The principal and its token; NotAuthenticated without a good one, PermissionDenied when the
         row is not for this kind of session."""
-        if row.access.public:
-            return replace(ANONYMOUS, address=address), ""
+        anonymous = replace(ANONYMOUS, address=address)
+        if row.access.public and not row.access.optional:
+            return anonymous, ""
         authorization = headers.get("Authorization")
         if authorization is not None:
             token = surface.token_in(authorization)
@@ -41,12 +47,22 @@ class Callers:
             token = cookie
             if token and row.method != "GET":
                 self._refuse_foreign(headers)
+        if row.access.public:
+            return anonymous, token
         if not token:
             raise NotAuthenticated("a token is needed")
-        principal = await self.verify(token)
-        if principal.session_type not in row.access.sessions:
-            raise PermissionDenied("this kind of session may not do this")
+        opaque = authorization is None and surface.name == "scan"  # its cookie is no token of ours
+        principal = await self._whose(surface, token, address, cookie=opaque)
+        _admit(row, principal)
         return replace(principal, address=address), token
+
+    async def _whose(self, surface: Surface, token: str, address: str, *, cookie: bool) -> Principal:
+        try:
+            return await self.verify(token, address=address, cookie=cookie)
+        except RemoteError as e:
+            if e.http_status == 401 and surface.name != "scan":
+                raise NotAuthenticated from e  # auth says it in the scan surface's words
+            raise
 
     async def resolve(self, row: Endpoint, principal: Principal, token: str, request: Any) -> Caller:
         """The caller with the account the call is about and its group."""
@@ -68,6 +84,16 @@ class Callers:
         if self._public_origin and origin.lower() == self._public_origin:
             return
         raise ForeignOrigin
+
+
+def _admit(row: Endpoint, principal: Principal) -> None:
+    if principal.kind == "key":
+        if not row.key_scope:
+            raise PermissionDenied("an API key may not do this")
+        if row.key_scope not in principal.scopes:
+            raise PermissionDenied(f"the API key needs the scope {row.key_scope}")
+    elif principal.session_type not in row.access.sessions:
+        raise PermissionDenied("this kind of session may not do this")
 
 
 def account_named(principal: Principal, given: int | None) -> int:

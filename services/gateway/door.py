@@ -178,17 +178,23 @@ class Door:
         if row.command is None or row.message is None:
             raise InternalError
         payload = encode(row.message(asked, caller))
-        if row.audited:
+        if row.audited and caller.principal.is_staff:
             answer = await self._audited(call, row, asked, caller, payload)
         else:
             answer = await self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
         if row.starts_session:
             call.cookies.append(self._session_cookie(call, _token_in.decode(answer).token, COOKIE_MAX_AGE_S))
         if row.ends_session:
+            call.cookies.append(self._session_cookie(call, "", 0))
+        if row.ends_session or row.revokes:
             with contextlib.suppress(AppError):  # the session is over anyway, and the facts say so
                 await self._ports.learn_revocations()
-            call.cookies.append(self._session_cookie(call, "", 0))
-        return call.surface.success(answer)
+        if row.render is not None:
+            made = row.render(answer)
+            if made.cookie is not None:
+                call.cookies.append(self._session_cookie(call, made.cookie, made.max_age_s))
+            answer = made.body
+        return call.surface.success(answer)._replace(status=row.status)
 
     async def _audited(self, call: _Call, row: Endpoint, asked: Any, caller: Caller, payload: bytes) -> bytes:
         ports = self._ports
@@ -200,7 +206,7 @@ class Door:
             answer = await ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
             if row.changes_market:
                 await ports.refresh_market()
-            status, code = 200, "OK"
+            status, code = row.status, "OK"
         except AppError as e:
             status, code = call.surface.render(e)[0], e.code
             raise
@@ -316,6 +322,8 @@ def _wants_upgrade(request: web.BaseRequest) -> bool:
 
 
 def _principal_key(principal: Principal) -> str:
+    if principal.kind == "key":
+        return principal.subject
     number = principal.login if principal.kind != "customer" else principal.person_id
     return f"{principal.kind}:{number}"
 

@@ -63,3 +63,10 @@ class NotAudited(AppError):
     code = "RET_ERR_NOSERVICE"
     http_status = 503
     retry = Retry.LATER
+
+
+class NotEnoughRights(AppError):
+    """This session only reads."""
+
+    code = "RET_NOT_ENOUGH_RIGHTS"
+    http_status = 403

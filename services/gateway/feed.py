@@ -13,10 +13,11 @@ import structlog
 
 from libs.common.bus import Bus, Stored, decode
 from libs.common.errors import AppError, MessageUnreadable
-from libs.common.messages.auth import SessionRevoked
+from libs.common.messages.auth import PersonChanged, SessionRevoked
 from libs.common.messages.market import Quote, SnapshotAsk
 from libs.common.streams import gateway_consumers
 from libs.common.subjects import (
+    PERSON_CHANGED,
     PUSH_STREAM,
     QUOTE,
     QUOTES_SNAPSHOT,
@@ -32,13 +33,14 @@ log = structlog.get_logger()
 RETRY_S = 0.5
 RETRY_S_MAX = 10.0
 REPLAY_MAX = 1_000
+_PERSON = PERSON_CHANGED.pattern.removesuffix("*")
 _REVOKED = SESSION_REVOKED.pattern.removesuffix("*")
 NEWEST = 2**62  # a position after everything: a history asked from there only tells the bounds
 
 
 class Feed:
     """Feeds one hub. ``on_market`` hears that instruments or groups changed, ``on_revoked`` whose tokens
-    stopped counting."""
+    stopped counting, ``on_person`` that what is remembered of a person is out of date."""
 
     def __init__(
         self,
@@ -48,12 +50,14 @@ class Feed:
         *,
         on_market: Callable[[], None],
         on_revoked: Callable[[SessionRevoked], None],
+        on_person: Callable[[PersonChanged], None] = lambda person: None,
     ) -> None:
         self._bus = bus
         self._hub = hub
         self._process_index = process_index
         self._on_market = on_market
         self._on_revoked = on_revoked
+        self._on_person = on_person
         self._keys: dict[str, tuple[str, str]] = {}  # subject → profile and symbol
         self._seq = 0
         self._snapshot: asyncio.Task[None] | None = None
@@ -96,13 +100,14 @@ class Feed:
         self._hub.on_push(int(stored.subject.rpartition(".")[2]), stored.seq, stored.payload)
 
     def on_auth(self, stored: Stored) -> None:
-        """A fact of auth; revocations are the only ones that matter here."""
-        if not stored.subject.startswith(_REVOKED):
-            return
+        """A fact of auth; what was revoked and what changed of a person are what matters here."""
         try:
-            self._on_revoked(decode(stored.payload, SessionRevoked))
+            if stored.subject.startswith(_REVOKED):
+                self._on_revoked(decode(stored.payload, SessionRevoked))
+            elif stored.subject.startswith(_PERSON):
+                self._on_person(decode(stored.payload, PersonChanged))
         except MessageUnreadable:
-            log.exception("revocation unreadable")
+            log.exception("fact of auth unreadable", subject=stored.subject)
 
     # ── asking ────────────────────────────────────────────────────────────────────────────────────
 

@@ -57,6 +57,12 @@ def document(rows: Sequence[Endpoint], *, version: str, server_url: str = "/") -
                     "name": SURFACES["broker"].cookie,
                     "description": "The same token; sign-in and sign-up set it.",
                 },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": SURFACES["scan"].cookie,
+                    "description": "The session that `/auth/login` and `/auth/signup` set.",
+                },
             },
         },
     }
@@ -73,7 +79,7 @@ def _types(row: Endpoint) -> Iterable[Any]:
         yield row.request
     if row.body is not None:
         yield row.body
-    if row.content_type == JSON:
+    if row.content_type == JSON and row.response is not None:
         yield row.response
     error = SURFACES[row.surface].error_type
     if error is not None:
@@ -94,9 +100,12 @@ def _operation(row: Endpoint, schema_of: Mapping[Any, Any], components: Mapping[
         "x-surface": row.surface,
     }
     if not row.access.public:
-        cookie: list[dict[str, list[str]]] = [{"cookie": []}] if SURFACES[row.surface].cookie else []
+        name = "session" if row.surface == "scan" else "cookie"
+        cookie: list[dict[str, list[str]]] = [{name: []}] if SURFACES[row.surface].cookie else []
         operation["security"] = [{"token": []}, *cookie]
         operation["x-sessions"] = [SessionType(kind).name for kind in sorted(row.access.sessions)]
+        if row.key_scope:
+            operation["x-key-scope"] = row.key_scope
     if row.method != "GET" and row.request is not NoRequest:
         operation["requestBody"] = _body(row, schema_of, components)
     if row.limits:
@@ -146,9 +155,11 @@ def _object(schema: Mapping[str, Any], components: Mapping[str, Any]) -> Mapping
 
 
 def _responses(row: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
-    schema = schema_of[row.response] if row.content_type == JSON else {"type": "string"}
-    answer = {"description": "Done.", "content": {row.content_type: {"schema": schema}}}
-    responses: dict[str, Any] = {"200": answer}
+    answer: dict[str, Any] = {"description": "Done."}
+    if row.response is not None:
+        schema = schema_of[row.response] if row.content_type == JSON else {"type": "string"}
+        answer["content"] = {row.content_type: {"schema": schema}}
+    responses: dict[str, Any] = {str(row.status): answer}
     error = SURFACES[row.surface].error_type
     shape = {JSON: {"schema": schema_of[error]}} if error is not None else {}
     for status, codes in sorted(_errors(row).items()):
@@ -160,9 +171,10 @@ def _responses(row: Endpoint, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
 def _errors(row: Endpoint) -> dict[int, set[str]]:
     """Status → the codes an operation may answer with."""
     found: dict[int, set[str]] = {}
+    surface = SURFACES[row.surface]
 
     def add(status: int, code: str) -> None:
-        found.setdefault(status, set()).add(code)
+        found.setdefault(status, set()).add(surface.codes.get(status, code))
 
     if row.request is not NoRequest:
         add(400, "INVALID_DATA")
@@ -180,5 +192,6 @@ def _errors(row: Endpoint) -> dict[int, set[str]]:
         if row.command.effect:
             add(504, "RET_ERR_TIMEOUT")
     for code in row.errors:
-        add(documented_status(code), code)
+        own = surface.own.get(code)
+        found.setdefault(own or documented_status(code), set()).add(code)
     return found

@@ -34,6 +34,7 @@ class RequestReader:
         self._struct = row.request
         self._body = msgspec.json.Decoder(row.request)
         self._types: dict[str, Any] = {field.encode_name: field.type for field in fields}
+        self._raws = [name for name, kind in self._types.items() if kind is msgspec.Raw]
         self._rest = row.rest
         self._takes_nothing = not fields
 
@@ -60,6 +61,9 @@ class RequestReader:
             raise _refusal(e) from e
 
     def _convert(self, given: dict[str, Any]) -> Any:
+        for name in self._raws:
+            if name in given:
+                given[name] = msgspec.Raw(msgspec.json.encode(given[name]))
         try:
             return msgspec.convert(given, self._struct)
         except msgspec.ValidationError as e:

@@ -16,8 +16,10 @@ from time import thread_time
 
 import structlog
 from aiohttp import WSMsgType, web
+from msgspec import structs
 
 from libs.common.clock import Clock
+from libs.common.messages.auth import PersonChanged
 from libs.common.principal import Principal
 from services.gateway.frames import close_frame
 from services.gateway.gauges import StreamGauges
@@ -107,6 +109,19 @@ class Stream:
         for opened in revoked:
             self._end(opened, UNAUTHORIZED)
         return len(revoked)
+
+    def amend(self, person: PersonChanged) -> None:
+        """What open sockets know of a person's accounts and tier is replaced, without a reconnect."""
+        for opened in self._open:
+            session = opened.session
+            if (
+                session is None
+                or session.principal is None
+                or session.principal.person_id != person.person_id
+            ):
+                continue
+            own = person.logins if session.principal.kind == "customer" else session.principal.logins
+            session.principal = structs.replace(session.principal, logins=own, tier=person.tier)
 
     def rebind(self) -> None:
         """Instruments or groups changed: look every subscription up again, some sockets at a time."""

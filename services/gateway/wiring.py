@@ -19,14 +19,24 @@ from libs.common.messages.auth import (
     AccountAsk,
     JsonWebKeys,
     KeysAsk,
+    PersonChanged,
     RevocationsAsk,
     SessionRevoked,
     StreamRedeem,
 )
+from libs.common.messages.auth_people import CookieResolve, KeyResolve
 from libs.common.messages.market import GroupView, GroupViewAsk
 from libs.common.principal import Principal
 from libs.common.service import VERSION, App, Bare
-from libs.common.subjects import ACCOUNT_OF, GROUP_VIEW, KEYS_PUBLIC, REVOCATIONS, STREAM_REDEEM
+from libs.common.subjects import (
+    ACCOUNT_OF,
+    API_KEY_RESOLVE,
+    COOKIE_RESOLVE,
+    GROUP_VIEW,
+    KEYS_PUBLIC,
+    REVOCATIONS,
+    STREAM_REDEEM,
+)
 from services.gateway import metrics, openapi
 from services.gateway.addresses import Addresses, parse_networks
 from services.gateway.audit import Audit
@@ -37,6 +47,7 @@ from services.gateway.endpoints import ENDPOINTS, check
 from services.gateway.feed import Feed
 from services.gateway.health import Health, services_of
 from services.gateway.house_handlers import handlers_of
+from services.gateway.identities import Identities
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.pages.answers import Documentation
 from services.gateway.requests import RequestReader
@@ -70,6 +81,14 @@ class House:
         """Whose stream token this is; it counts once."""
         return await self._bus.request(STREAM_REDEEM, StreamRedeem(token=token))
 
+    async def of_key(self, key: str, address: str) -> Principal:
+        """Whose API key this is, used from this address."""
+        return await self._bus.request(API_KEY_RESOLVE, KeyResolve(key=key, ip=address))
+
+    async def of_cookie(self, session: str) -> Principal:
+        """Whose session cookie this is."""
+        return await self._bus.request(COOKIE_RESOLVE, CookieResolve(session=session))
+
     async def account(self, login: int) -> Account:
         """Whose account a login is."""
         return await self._bus.request(ACCOUNT_OF, AccountAsk(login=login))
@@ -91,7 +110,8 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         stack.callback(listener.close)
         house = House(base.bus)
         tokens = Tokens(house, base.clock)
-        stream, feed, views = _open_stream(house, tokens, config, base, stack)
+        identities = Identities(tokens, base.clock, of_key=house.of_key, of_cookie=house.of_cookie)
+        stream, feed, views = _open_stream(house, tokens, identities, config, base, stack)
         windows = SharedWindows(
             Path(config.data_dir) / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc
         )
@@ -109,7 +129,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 ids=base.ids,
                 router=Router(ENDPOINTS),
                 readers={row.name: RequestReader(row) for row in ENDPOINTS},
-                callers=Callers(tokens.principal, house.account, config.public_url),
+                callers=Callers(identities.principal, house.account, config.public_url),
                 addresses=addresses,
                 windows=windows,
                 audit=Audit(base.bus),
@@ -133,7 +153,12 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
 
 
 def _open_stream(
-    house: House, tokens: Tokens, config: Config, base: Bare, stack: AsyncExitStack
+    house: House,
+    tokens: Tokens,
+    identities: Identities,
+    config: Config,
+    base: Bare,
+    stack: AsyncExitStack,
 ) -> tuple[Stream, Feed, Views]:
     async def view(principal: Principal, login: int | None) -> SymbolView:
         own = login is None or login == principal.login
@@ -147,10 +172,21 @@ def _open_stream(
         tokens.revoke(fact)
         stream.revoke(lambda principal: not tokens.allows(principal))
 
+    def changed(person: PersonChanged) -> None:
+        identities.changed(person)
+        stream.amend(person)
+
     ports = StreamPorts(authenticate=tokens.stream_principal, view=view, history=history)
     stream = Stream(ports, clock=base.clock)
     views = Views(house.group_view, stream.rebind)
-    feed = Feed(base.bus, stream.hub, config.process_index, on_market=views.changed, on_revoked=revoked)
+    feed = Feed(
+        base.bus,
+        stream.hub,
+        config.process_index,
+        on_market=views.changed,
+        on_revoked=revoked,
+        on_person=changed,
+    )
     REGISTRY.register(stream.gauges)
     stack.callback(REGISTRY.unregister, stream.gauges)
     stack.callback(views.stop)

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from libs.common.errors import InvariantBroken
-from services.gateway.endpoints import admin, broker, house
+from services.gateway.endpoints import admin, broker, house, identity, scan_identity, staff
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.surfaces.dialects import SURFACES
 from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
 
-ENDPOINTS: tuple[Endpoint, ...] = (*broker.ROWS, *admin.ROWS, *house.ROWS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *broker.ROWS,
+    *identity.ROWS,
+    *scan_identity.ROWS,
+    *admin.ROWS,
+    *staff.ROWS,
+    *house.ROWS,
+)
 
 
 def check(rows: Sequence[Endpoint]) -> None:
@@ -45,7 +52,7 @@ def _faults(row: Endpoint) -> list[str]:
         (not row.rest or row.rest in names, "the rest is no request field"),
         (bool(row.rest) == (row.body is not None), "a rest needs its documented body"),
         (not row.access.account or "login" in names, "an account call needs a login field"),
-        (all(code in STATUS or code in ENDPOINT_STATUS for code in row.errors), "an error without a status"),
+        (all(_has_status(row, code) for code in row.errors), "an error without a status"),
         (row.surface != "admin" or not row.access.public, "an admin call may not be public"),
         (
             row.surface != "admin" or row.audited == (row.method != "GET"),
@@ -58,3 +65,8 @@ def _faults(row: Endpoint) -> list[str]:
         ),
     ]
     return [fault for holds, fault in rules if not holds]
+
+
+def _has_status(row: Endpoint, code: str) -> bool:
+    surface = SURFACES.get(row.surface)
+    return code in STATUS or code in ENDPOINT_STATUS or (surface is not None and code in surface.own)

@@ -31,10 +31,11 @@ class Access:
     sessions: frozenset[SessionType] = frozenset()
     account: bool = False
     scope: str = ""  # what an API key needs; keys are not taken where it is empty
+    optional: bool = False  # a public call that looks at a credential when there is one
 
     @property
     def public(self) -> bool:
-        return not self.sessions
+        return not self.sessions and not self.scope
 
 
 PUBLIC = Access()
@@ -82,6 +83,16 @@ class Caller:
 MakeMessage = Callable[[Any, Caller], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a row makes of the owner's reply where that is not the answer itself: ``cookie`` is set on the
+    surface's cookie, "" takes it away, None leaves it."""
+
+    body: bytes
+    cookie: str | None = None
+    max_age_s: int = 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One operation.
@@ -110,6 +121,9 @@ class Endpoint:
     detail: Callable[[Any], Mapping[str, Any]] | None = None  # what the audit row keeps of the request
     starts_session: bool = False  # the answer's token goes into the cookie, too
     ends_session: bool = False  # the cookie goes, and this process refuses what was revoked at once
+    revokes: bool = False  # this process refuses what was revoked at once
+    status: int = 200  # of a success
+    render: Callable[[bytes], Answer] | None = None  # where the owner's reply is not the answer itself
     changes_market: bool = False  # what sockets may see is looked up again before the answer
     errors: tuple[str, ...] = ()  # codes beyond those every row has
     content_type: str = "application/json"
@@ -120,6 +134,14 @@ class Endpoint:
     def name(self) -> str:
         """How it is called in messages and metrics."""
         return f"{self.method} {self.path}"
+
+    @property
+    def key_scope(self) -> str:
+        """The scope an API key needs; empty where keys are not taken. On the broker surface keys read
+        what is about an account, and trade with the scope of that name."""
+        if self.access.scope or self.surface != "broker" or not self.access.account:
+            return self.access.scope
+        return "read" if self.method == "GET" else "trade"
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ class Surface:
     error_type: ClassVar[type[msgspec.Struct] | None] = None  # documents the error shape
     # The dialect's own words for what every surface may have to say, by status.
     codes: ClassVar[Mapping[int, str]] = {}
+    own: ClassVar[Mapping[str, int]] = {}  # codes of the dialect beyond those words, with their status
 
     def token_in(self, authorization: str) -> str:
         """The token an Authorization header carries; empty when it carries none of ours."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from libs.common.errors import AppError
+from services.gateway.errors import ForeignOrigin
 from services.gateway.surfaces.base import Surface
 
 _HEADERS_META = {"retry_after_s", "allow"}
@@ -33,6 +34,30 @@ class ScanSurface(Surface):
         504: "service_timeout",
     }
 
+    own: ClassVar[Mapping[str, int]] = {
+        "invalid_token": 400,
+        "invalid_agent_key": 401,
+        "invalid_credentials": 401,
+        "missing_agent_key": 401,
+        "payment_failed": 402,
+        "email_not_verified": 403,
+        "tier_insufficient": 403,
+        "action_not_found": 404,
+        "not_found": 404,
+        "pattern_not_found": 404,
+        "record_not_found": 404,
+        "symbol_not_supported": 404,
+        "watchlist_not_found": 404,
+        "channel_already_bound": 409,
+        "email_taken": 409,
+        "key_limit_reached": 409,
+        "watchlist_name_taken": 409,
+        "response_too_large": 413,
+        "visual_confirmation_failed": 422,
+        "chart_context_quota_exceeded": 429,
+        "quota_exceeded": 429,
+    }
+
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
         meta = {key: value for key, value in error.meta.items() if key not in _HEADERS_META}
         hint = meta.pop("hint", None)
@@ -40,3 +65,9 @@ class ScanSurface(Surface):
             meta["retry_after"] = error.meta["retry_after_s"]
         body = {"code": self.code_of(error), "detail": str(error), "hint": hint, "meta": meta}
         return error.http_status, body
+
+    def code_of(self, error: AppError) -> str:
+        """Its own codes pass; a write by a page of another origin has a word of its own."""
+        if isinstance(error, ForeignOrigin):
+            return "forbidden_origin"
+        return error.code if error.code in self.own else super().code_of(error)

@@ -66,6 +66,13 @@ class Answer:
         assert body["message"]
         return self.status, body["error"]
 
+    @property
+    def code(self) -> str:
+        """The code of an error in any surface's shape."""
+        body = self.json
+        code: str = body["code"] if "code" in body else body["error"]
+        return code
+
 
 @dataclass
 class Client:

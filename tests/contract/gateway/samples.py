@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.contract.gateway.samples_identity import IDENTITY
+
 SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "POST /sign/up": ("/sign/up", {"name": "Ann", "email": "ann@example.com", "password": "secret-1"}),
     "POST /sign/in": ("/sign/in", {"login": 7, "password": "secret-1"}),
@@ -50,3 +52,5 @@ SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
     ),
     "GET /admin/audit": ("/admin/audit?limit=5", None),
 }
+
+SAMPLES.update(IDENTITY)

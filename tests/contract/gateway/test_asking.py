@@ -244,7 +244,7 @@ async def test_every_admin_write_is_written_down_before_and_after(at_edge: Edged
             assert (intent.path, intent.address) == (path, "127.0.0.1")
             assert (outcome.kind, outcome.ref, outcome.status) == ("outcome", 1, answer.status), name
             assert "secret-2" not in intent.detail
-            assert json.loads(intent.detail)
+            assert isinstance(json.loads(intent.detail), dict)
     edge.heard[AUDIT_APPEND.name].clear()
     for name in SAMPLES:
         if name.startswith("GET /admin"):

@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from libs.common.principal import SessionType
+from libs.common.subjects import ACCOUNT_OF
 from services.gateway.endpoints import ENDPOINTS
+from services.gateway.surfaces.dialects import SURFACES
 from tests.contract.gateway.edge import KINDS, Client, Edge
 from tests.contract.gateway.samples import SAMPLES
 
+REACHED = b'{"error":"REACHED","message":"reached"}'
 COMMANDS = [row for row in ENDPOINTS if row.command is not None]
 
 
 def test_every_row_with_a_command_has_a_sample() -> None:
     assert {row.name for row in COMMANDS} == set(SAMPLES)
+
+
+def said_by(surface: str, status: int, code: str) -> tuple[int, str]:
+    """The same outcome in the words of a surface: codes it does not know have the word of their status."""
+    if surface in ("broker", "admin"):
+        return status, code
+    words = SURFACES[surface].codes
+    return status, words.get(status, words[500])
 
 
 async def test_every_row_is_open_to_its_callers_and_closed_to_all_others(
@@ -25,13 +36,18 @@ async def test_every_row_is_open_to_its_callers_and_closed_to_all_others(
     for row in COMMANDS:
         path, body = SAMPLES[row.name]
         for kind, token in tokens.items():
-            answer = await client.call(row.method, path, body, token)
+            answer = await client.call(row.method, path, body, token and f"Bearer {token}")
             if row.access.public or (kind != "nobody" and SessionType(KINDS[kind]) in row.access.sessions):
                 expected = (418, "REACHED")
             else:
                 expected = (401 if kind == "nobody" else 403, "PERMISSION_DENIED")
-            if answer.error != expected:
-                wrong.append((row.name, kind, answer.error, expected))
+            if answer.status == 429 and row.limits and row.access.public:
+                continue  # open, and asked too often by now
+            if answer.status == 200 and row.command is ACCOUNT_OF:
+                answer.status, answer.body = 418, REACHED  # the edge knows every account
+            got = answer.error if row.surface in ("broker", "admin") else (answer.status, answer.code)
+            if got != said_by(row.surface, *expected):
+                wrong.append((row.name, kind, got, expected))
             if answer.headers["Cache-Control"] != "no-store":
                 wrong.append((row.name, kind, "may be stored"))
     assert wrong == []

@@ -311,6 +311,9 @@ async def test_the_read_only_password_opens_a_read_only_session(rig: Rig) -> Non
     assert (await rig.claims(refreshed.token)).read_only == 1
     owner = await sign_in(rig, first.login)
     assert (await rig.claims(owner.token)).read_only == 0
+    await rig.call(SIGN_OUT, SignOut(token=refreshed.token))
+    assert await refused(rig, refreshed.token)
+    assert not await refused(rig, owner.token), "a guest does not throw the owner out"
     with pytest.raises(InvalidData):
         await rig.call(PASSWORD_CHANGE, change(first.login, new=PASSWORD, investor=1))
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from libs.common.errors import AppError, NotAuthenticated
+from libs.common.errors import AppError, NotAuthenticated, PermissionDenied
 from libs.common.messages.auth import Account
 from libs.common.principal import Principal, SessionType
 from services.gateway.callers import Callers, account_named
@@ -72,13 +72,34 @@ async def test_every_row_takes_its_kinds_of_session_and_no_other(row: object) ->
     taken = set()
     for who, principal in PRINCIPALS.items():
         try:
-            found, token = await CALLERS.identify(row, surface, {"Authorization": who}, "", "203.0.113.7")  # type: ignore[arg-type]
+            headers = {"Authorization": f"Bearer {who}"}
+            found, token = await CALLERS.identify(row, surface, headers, "", "203.0.113.7")  # type: ignore[arg-type]
         except AppError as e:
             assert (e.code, e.http_status) == ("PERMISSION_DENIED", 403)
             continue
         assert (found.address, token) == ("203.0.113.7", who)
         taken.add(SessionType(principal.session_type))
     assert taken == set(row.access.sessions)  # type: ignore[attr-defined]
+
+
+async def test_a_key_is_let_in_by_its_scopes_and_nowhere_else() -> None:
+    key = Principal(kind="key", logins=(7,), person_id=1, scopes=frozenset({"read"}), subject="key:1")
+
+    async def is_key(credential: str, *, address: str = "", cookie: bool = False) -> Principal:
+        return key
+
+    callers = Callers(is_key, account_of)
+    taken = set()
+    for row in (row for row in ENDPOINTS if not row.access.public):
+        headers = {"Authorization": "Bearer tw_live_x"}
+        try:
+            await callers.identify(row, SURFACES[row.surface], headers, "", "")
+        except PermissionDenied:
+            continue
+        taken.add(row.name)
+    assert taken == {row.name for row in ENDPOINTS if row.key_scope == "read"}
+    assert "GET /market" in taken
+    assert not any(name.split(" ")[1].startswith("/admin") for name in taken)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic dXNlcg=="}, {"Authorization": "nobody"}])

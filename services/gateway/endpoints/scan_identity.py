@@ -1,0 +1,350 @@
+"""Scan rows about people: cookie sessions, API keys, mails; and keys of the analysis surface."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from libs.common import subjects
+from libs.common.messages import auth_people
+from libs.common.principal import SessionType
+from services.gateway.endpoints.fields import Email, Line
+from services.gateway.endpoints.row import KIB, PUBLIC, Access, Answer, Caller, Endpoint, Limit
+
+PERSON = Access(frozenset({SessionType.CUSTOMER}))
+KEY_HOLDER = Access(frozenset({SessionType.CUSTOMER}), scope="admin")
+WITH_COOKIE = Access(optional=True)
+
+# The anonymous limits of the scan surface, per address.
+ANONYMOUS = (Limit("scan-anonymous", 10, aligned=True), Limit("scan-anonymous-burst", 3, window_s=1))
+MAILS = (Limit("mails", 10, window_s=3600),)
+AGENT_KEYS = (Limit("agent-keys", 60, window_s=3600),)
+DISCLAIMER = "Informational market data only; not investment advice."
+
+ScanPassword = Annotated[str, Meta(min_length=8, max_length=64)]
+AnyPassword = Annotated[str, Meta(min_length=1, max_length=64)]
+MailToken = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class SignUpRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign up by e-mail."""
+
+    email: Email
+    password: ScanPassword
+    ref_code: Annotated[str, Meta(max_length=32)] | None = None
+
+
+class LoginRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Sign in by e-mail."""
+
+    email: Annotated[str, Meta(min_length=1, max_length=254)]
+    password: AnyPassword
+
+
+class KeyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Make an API key."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    scopes: Annotated[list[str], Meta(max_length=8)] | None = None
+    mode: Line | None = None
+    expires_at: Line | None = None
+    ip_allow: Annotated[list[Line], Meta(max_length=50)] | None = None
+
+
+class KeyIdRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One API key."""
+
+    id: Line
+
+
+class AgentKeyRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Make an API key by e-mail alone."""
+
+    email: Email
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The token of a mail."""
+
+    token: MailToken
+
+
+class ForgotRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose password was forgotten."""
+
+    email: Annotated[str, Meta(min_length=1, max_length=254)]
+
+
+class ResetRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A new password, with the token of the mail."""
+
+    token: MailToken
+    password: ScanPassword
+
+
+class AgentKeyMade(msgspec.Struct, frozen=True, kw_only=True):
+    """The new key, shown this once."""
+
+    key: str
+    keyId: str  # noqa: N815
+    disclaimer: str = DISCLAIMER
+
+
+def _sign_up(request: SignUpRequest, caller: Caller) -> auth_people.ScanSignUp:
+    return auth_people.ScanSignUp(**msgspec.structs.asdict(request), ip=caller.principal.address)
+
+
+def _login(request: LoginRequest, caller: Caller) -> auth_people.ScanLogin:
+    return auth_people.ScanLogin(**msgspec.structs.asdict(request), ip=caller.principal.address)
+
+
+def _logout(request: Any, caller: Caller) -> auth_people.ScanOut:
+    return auth_people.ScanOut(session=caller.token)
+
+
+def _me(request: Any, caller: Caller) -> auth_people.CustomerAsk:
+    return auth_people.CustomerAsk(customer_id=caller.principal.person_id or 0)
+
+
+def _key_create(request: KeyRequest, caller: Caller) -> auth_people.KeyCreate:
+    return auth_people.KeyCreate(person_id=caller.principal.person_id or 0, **msgspec.structs.asdict(request))
+
+
+def _key_list(request: Any, caller: Caller) -> auth_people.KeyListAsk:
+    return auth_people.KeyListAsk(person_id=caller.principal.person_id or 0)
+
+
+def _key_revoke(request: KeyIdRequest, caller: Caller) -> auth_people.KeyRevoke:
+    return auth_people.KeyRevoke(person_id=caller.principal.person_id or 0, id=request.id)
+
+
+def _agent_key(request: AgentKeyRequest, caller: Caller) -> auth_people.AgentKeyIssue:
+    return auth_people.AgentKeyIssue(email=request.email, ip=caller.principal.address)
+
+
+def _mail_ask(request: Any, caller: Caller) -> auth_people.MailVerifyAsk:
+    return auth_people.MailVerifyAsk(person_id=caller.principal.person_id or 0)
+
+
+def _mail_verify(request: TokenRequest, caller: Caller) -> auth_people.MailVerify:
+    return auth_people.MailVerify(token=request.token)
+
+
+def _forgot(request: ForgotRequest, caller: Caller) -> auth_people.PasswordForgot:
+    return auth_people.PasswordForgot(email=request.email, ip=caller.principal.address)
+
+
+def _reset(request: ResetRequest, caller: Caller) -> auth_people.PasswordReset:
+    return auth_people.PasswordReset(token=request.token, password=request.password)
+
+
+_scan_in = msgspec.json.Decoder(auth_people.ScanIn)
+_agent_key_reply = msgspec.json.Decoder(auth_people.AgentKey)
+_encode = msgspec.json.Encoder().encode
+
+
+def _signed_in(reply: bytes) -> Answer:
+    """The user is the answer, the session goes into the cookie and nowhere else."""
+    came_in = _scan_in.decode(reply)
+    body = _encode(auth_people.ScanUserIs(user=came_in.user))
+    return Answer(body, cookie=came_in.session, max_age_s=came_in.max_age_s)
+
+
+def _signed_out(reply: bytes) -> Answer:
+    return Answer(b"", cookie="")
+
+
+def _done(reply: bytes) -> Answer:
+    return Answer(b"")
+
+
+def _agent_key_made(reply: bytes) -> Answer:
+    made = _agent_key_reply.decode(reply)
+    return Answer(_encode(AgentKeyMade(key=made.key, keyId=made.key_id)))
+
+
+def _scan(**row: Any) -> Endpoint:
+    return Endpoint(**{"surface": "scan", "tags": ("people",), "body_bytes_max": 16 * KIB, **row})
+
+
+SESSIONS = (
+    _scan(
+        method="POST",
+        path="/auth/signup",
+        summary="Sign up by e-mail; the answer sets the session cookie",
+        access=PUBLIC,
+        repeat="key",
+        request=SignUpRequest,
+        command=subjects.SCAN_SIGN_UP,
+        message=_sign_up,
+        response=auth_people.ScanUserIs,
+        render=_signed_in,
+        status=201,
+        limits=ANONYMOUS,
+        errors=("email_taken",),
+    ),
+    _scan(
+        method="POST",
+        path="/auth/login",
+        summary="Sign in by e-mail; the answer sets the session cookie",
+        access=PUBLIC,
+        repeat="idempotent",
+        request=LoginRequest,
+        command=subjects.SCAN_LOGIN,
+        message=_login,
+        response=auth_people.ScanUserIs,
+        render=_signed_in,
+        limits=ANONYMOUS,
+        errors=("invalid_credentials",),
+    ),
+    _scan(
+        method="POST",
+        path="/auth/logout",
+        summary="End the session of the cookie; once or again",
+        access=WITH_COOKIE,
+        repeat="idempotent",
+        command=subjects.SCAN_LOGOUT,
+        message=_logout,
+        response=None,
+        render=_signed_out,
+        status=204,
+        revokes=True,
+    ),
+    _scan(
+        method="GET",
+        path="/auth/me",
+        summary="Who is signed in",
+        access=PERSON,
+        repeat="safe",
+        command=subjects.SCAN_ME,
+        message=_me,
+        response=auth_people.ScanUserIs,
+    ),
+)
+
+MAIL = (
+    _scan(
+        method="POST",
+        path="/auth/email/send",
+        summary="Send a mail that proves the address",
+        access=PERSON,
+        repeat="key",
+        command=subjects.MAIL_VERIFY_ASK,
+        message=_mail_ask,
+        response=None,
+        render=_done,
+        status=204,
+        limits=MAILS,
+    ),
+    _scan(
+        method="POST",
+        path="/auth/email/verify",
+        summary="Prove the address with the token of that mail",
+        access=PUBLIC,
+        repeat="key",
+        request=TokenRequest,
+        command=subjects.MAIL_VERIFY,
+        message=_mail_verify,
+        response=None,
+        render=_done,
+        status=204,
+        limits=ANONYMOUS,
+        errors=("invalid_token",),
+    ),
+    _scan(
+        method="POST",
+        path="/auth/password/forgot",
+        summary="Send a mail that resets the password; the answer never tells whether the e-mail is known",
+        access=PUBLIC,
+        repeat="key",
+        request=ForgotRequest,
+        command=subjects.PASSWORD_FORGOT,
+        message=_forgot,
+        response=None,
+        render=_done,
+        status=202,
+        limits=(*ANONYMOUS, *MAILS),
+    ),
+    _scan(
+        method="POST",
+        path="/auth/password/reset",
+        summary="Set a new password with the token of that mail; every session ends",
+        access=PUBLIC,
+        repeat="key",
+        request=ResetRequest,
+        command=subjects.PASSWORD_RESET,
+        message=_reset,
+        response=None,
+        render=_done,
+        status=204,
+        limits=ANONYMOUS,
+        revokes=True,
+        errors=("invalid_token",),
+    ),
+)
+
+KEYS = tuple(
+    row
+    for folder in ("/api/v1/keys", "/auth/keys")
+    for row in (
+        _scan(
+            method="POST",
+            path=folder,
+            summary="Make an API key; it is shown this once",
+            access=KEY_HOLDER,
+            repeat="key",
+            request=KeyRequest,
+            command=subjects.API_KEY_CREATE,
+            message=_key_create,
+            response=auth_people.KeyCreated,
+            status=201,
+            errors=("tier_insufficient", "key_limit_reached"),
+        ),
+        _scan(
+            method="GET",
+            path=folder,
+            summary="The person's API keys, without the keys themselves",
+            access=KEY_HOLDER,
+            repeat="safe",
+            command=subjects.API_KEY_LIST,
+            message=_key_list,
+            response=auth_people.KeyList,
+        ),
+        _scan(
+            method="DELETE",
+            path=f"{folder}/{{id}}",
+            summary="Take an API key back",
+            access=KEY_HOLDER,
+            repeat="idempotent",
+            request=KeyIdRequest,
+            command=subjects.API_KEY_REVOKE,
+            message=_key_revoke,
+            response=None,
+            render=_done,
+            status=204,
+            revokes=True,
+            errors=("not_found",),
+        ),
+    )
+)
+
+AGENT = Endpoint(
+    method="POST",
+    path="/v1/keys",
+    surface="analysis",
+    tags=("keys",),
+    summary="Make an API key by e-mail alone; it is shown this once",
+    access=PUBLIC,
+    repeat="key",
+    request=AgentKeyRequest,
+    command=subjects.AGENT_KEY_ISSUE,
+    message=_agent_key,
+    response=AgentKeyMade,
+    render=_agent_key_made,
+    body_bytes_max=16 * KIB,
+    limits=AGENT_KEYS,
+)
+
+ROWS = (*SESSIONS, *MAIL, *KEYS, AGENT)
