@@ -132,7 +132,9 @@ GROUP_VIEW = Command(
 ASSETS = Command("market.cmd.assets.v1", market.AssetsAsk, market.Assets)
 SHORT_LIST = Command("market.cmd.short_list.v1", market.AssetsAsk, market.ShortList)
 SYMBOL_INFO = Command("market.cmd.symbol.info.v1", market.SymbolAsk, market.AssetInfo)
-CANDLES = Command("market.cmd.candles.v1", market.CandlesAsk, market.CandleTable)
+CANDLES = Command(
+    "market.cmd.candles.v1", market.CandlesAsk, market.CandleTable, callers=("gateway", "alerts")
+)
 CANDLES_PUT = Command(
     "market.cmd.candles.put.v1",
     market.CandlesPut,

@@ -18,14 +18,15 @@ from typing import TypeVar
 
 import structlog
 
-from libs.common.bus import Bus
+from libs.common.bus import Bus, decode
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.errors import AppError, InvalidData, OutcomeUnknown, ServiceUnavailable
 from libs.common.messages import alerts as m
 from libs.common.messages.house import Done
-from libs.common.messages.market import Quote
-from libs.common.tick_reader import TickReader
+from libs.common.messages.market import Quote, TicksSince
+from libs.common.subjects import CANDLES, TICKS_SINCE
+from libs.common.tick_reader import Batch, TickReader
 from services.alerts import metrics
 from services.alerts.alert import INT64_MAX
 from services.alerts.changes import Change, Create, Delete, Regroup, Update
@@ -33,9 +34,10 @@ from services.alerts.checks import new_alert
 from services.alerts.errors import ForeignAlert, LogNotFound, SymbolNotFound
 from services.alerts.frames import alert_table, ids, log_table
 from services.alerts.loading import load
+from services.alerts.missed import digits_of, gap_between, ticks_of
 from services.alerts.store import Store
 from services.alerts.views import View, Views
-from services.alerts.watch import AlertBook
+from services.alerts.watch import AlertBook, Hit, Referenced, Watch
 from services.alerts.writer import Writer
 
 log = structlog.get_logger()
@@ -48,6 +50,7 @@ TURN_S_MAX = 1.0  # how long the task sleeps when nothing happens
 RETRY_S, RETRY_S_MAX = 0.1, 5.0
 LOG_ROWS_MAX = 10_000
 STOP_S_MAX = 5.0
+RAW = "raw"  # the price profile candles are made of
 
 
 @dataclass(slots=True)
@@ -71,6 +74,7 @@ class AlertService:
         clock: Clock,
         alerts_max: int,
     ) -> None:
+        self._bus = bus
         self._database = database
         self._store = store
         self._writer = writer
@@ -143,7 +147,7 @@ class AlertService:
             self._due.set()
         try:
             await self._expire_due()
-            hits, referenced = self._book.run(self._reader.take())
+            hits, referenced = await self._judge(self._reader.take())
             idle = self._clock.monotonic_s() - self._seen_s < SEEN_EVERY_S
             if not (hits or referenced or waiting) and idle:
                 return
@@ -163,6 +167,45 @@ class AlertService:
                 if not waiter.answer.done():
                     waiter.answer.set_exception(OutcomeUnknown(f"the write failed: {type(e).__name__}"))
             await self._reload()
+
+    async def _judge(self, batches: Sequence[Batch]) -> tuple[list[Hit], list[Referenced]]:
+        """Judge ticks: the hits in order of each symbol's ticks, and references that were set."""
+        hits: list[Hit] = []
+        referenced: list[Referenced] = []
+        for batch in batches:
+            watch = self._book.watch(batch.profile, batch.symbol)
+            if batch.hole is not None and len(watch):
+                hits += watch.recover(await self._missed(watch, batch), referenced)
+            hits += watch.run(batch, referenced)
+        return hits, referenced
+
+    async def _missed(self, watch: Watch, batch: Batch) -> list[Quote]:
+        """Ticks that touch what the candles of a hole touched; none where there is no whole candle."""
+        first, prices = batch.ticks[0], watch.prices
+        gap = gap_between(watch.tick_ms, first.ctm_ms)
+        if gap is None or prices is None:
+            return []
+        try:
+            candles = await self._bus.request(CANDLES, gap.ask(batch.symbol))
+            raw_bid = await self._raw_bid(batch.symbol, first)
+        except AppError as e:
+            log.warning("candles of missing ticks not had", symbol=batch.symbol, error=str(e))
+            return []
+        return ticks_of(
+            candles.data,
+            symbol=batch.symbol,
+            shift=first.bid - raw_bid,
+            spread=prices[1] - prices[0],
+            digits=digits_of(first.bid, first.ask, *prices),
+            seq=max(watch.seq, first.seq - 1),
+        )
+
+    async def _raw_bid(self, symbol: str, tick: Quote) -> float:
+        """The raw bid of a tick, which candles are made of; the tick's own when market has lost it."""
+        ask = TicksSince(symbol=symbol, profile=RAW, after_seq=tick.seq - 1, limit=1)
+        for frame in (await self._bus.request(TICKS_SINCE, ask)).frames:
+            return decode(bytes(frame), Quote).bid
+        return tick.bid
 
     def _answer(self, waiting: Sequence[_Waiting], results: Sequence[int | AppError]) -> None:
         for waiter, result in zip(waiting, results, strict=True):

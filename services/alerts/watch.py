@@ -27,6 +27,7 @@ class Mark(StrEnum):
     NONE = ""
     CAUGHT_UP = "caught up"  # the tick came while the service was down
     GAP = "after missing ticks"
+    CANDLES = "from candles"  # the ticks are gone, candles say what they touched
     MERGED = "merged ticks"
 
 
@@ -159,6 +160,14 @@ class Watch:
         self.dirty = True
         return hits
 
+    def recover(self, ticks: Sequence[Quote], referenced: list[Referenced]) -> list[Hit]:
+        """Judge what candles tell of ticks that are gone."""
+        return self._judge(ticks, Mark.CANDLES, referenced) if ticks else []
+
+    def _marked(self, hit: Hit) -> Hit:
+        late = hit.mark is Mark.NONE and hit.seq <= self.caught_up_to
+        return hit._replace(mark=Mark.CAUGHT_UP) if late else hit
+
     def _judge(self, ticks: Sequence[Quote], mark: Mark, referenced: list[Referenced]) -> list[Hit]:
         if self._special or self._later or self._unset:
             hits = self._judge_specially(ticks, mark, referenced)
@@ -168,7 +177,7 @@ class Watch:
         self.seq = last.seq
         self.tick_ms = last.ctm_ms
         if hits and hits[0].seq <= self.caught_up_to:
-            hits = [h._replace(mark=Mark.CAUGHT_UP) if h.seq <= self.caught_up_to else h for h in hits]
+            hits = [self._marked(hit) for hit in hits]
         return hits
 
     def _judge_plainly(self, ticks: Iterable[Quote], mark: Mark) -> list[Hit]:
@@ -294,14 +303,6 @@ class AlertBook:
     def disarm(self, alert: Alert) -> bool:
         """Watch for an alert no more; whether it was watched for."""
         return not alert.profile or self.watch(alert.profile, alert.symbol).disarm(alert)
-
-    def run(self, batches: Iterable[Batch]) -> tuple[list[Hit], list[Referenced]]:
-        """Judge ticks: the hits in order of each symbol's ticks, and references that were set."""
-        hits: list[Hit] = []
-        referenced: list[Referenced] = []
-        for batch in batches:
-            hits += self.watch(batch.profile, batch.symbol).run(batch, referenced)
-        return hits, referenced
 
     def __len__(self) -> int:
         return sum(map(len, self.watches.values()))

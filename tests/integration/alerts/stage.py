@@ -18,10 +18,20 @@ from libs.common.db import Database
 from libs.common.errors import AppError
 from libs.common.ids import RandomIds
 from libs.common.messages import alerts as m
-from libs.common.messages.market import GroupView, GroupViewAsk, Quote, Snapshot, Ticks, TicksSince
+from libs.common.messages.market import (
+    CandlesAsk,
+    CandleTable,
+    GroupView,
+    GroupViewAsk,
+    Quote,
+    Snapshot,
+    Ticks,
+    TicksSince,
+)
 from libs.common.outbox import Outbox, Relay
 from libs.common.subjects import (
     ALERT_TRIGGERED,
+    CANDLES,
     GROUP_VIEW,
     QUOTE,
     QUOTES_SNAPSHOT,
@@ -56,12 +66,15 @@ class MarketStand:
         }
         self.ticks: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
         self.seq: dict[str, int] = defaultdict(int)
+        self.candles: list[list[float]] = []
+        self.at_ms = 1_700_000_000_000  # the time of the tick with seq 0
         self.sent: dict[str, list[tuple[float, float]]] = defaultdict(list)
 
     async def open(self) -> None:
         await self.bus.serve(GROUP_VIEW, self._view)
         await self.bus.serve(QUOTES_SNAPSHOT, self._snapshot)
         self.since = await self.bus.serve(TICKS_SINCE, self._since)
+        await self.bus.serve(CANDLES, self._candles)
 
     async def serve_since(self, handler: Any) -> None:
         """Answer for missing ticks by another handler."""
@@ -72,9 +85,8 @@ class MarketStand:
         """A tick: in the ring, and on the bus unless it gets lost."""
         seq = self.seq[symbol] = self.seq[symbol] + 1
         tick = (seq, bid, round(bid + 0.0001, 5) if ask is None else ask)
-        self.ticks[symbol] = (
-            [*self.ticks[symbol], tick] if self.ring > 1_000 else [*self.ticks[symbol], tick][-self.ring :]
-        )
+        self.ticks[symbol].append(tick)
+        del self.ticks[symbol][: -self.ring]
         self.sent[symbol].append(tick[1:])
         if not lose:
             for profile in {p for view in self.views.values() for s, p in view.items() if s == symbol}:
@@ -86,14 +98,17 @@ class MarketStand:
         seq, bid, ask = tick
         if profile.startswith("f"):
             ask = round(bid + int(profile[1:]) / 100_000, 5)
-        return msgspec.json.encode(
-            Quote("t", symbol, bid, ask, 1_700_000_000 + seq, 1_700_000_000_000 + seq, seq)
-        )
+        at_ms = self.at_ms + seq
+        return msgspec.json.encode(Quote("t", symbol, bid, ask, at_ms // 1000, at_ms, seq))
 
     async def _view(self, ask: GroupViewAsk, call: Any) -> GroupView:
         if ask.group not in self.views:
             raise GroupNotFound(f"no group {ask.group}")
         return GroupView(group=ask.group, profiles=self.views[ask.group])
+
+    async def _candles(self, ask: CandlesAsk, call: Any) -> CandleTable:
+        found = [row for row in self.candles if ask.from_s <= row[5] <= ask.to_s]
+        return CandleTable(("open", "high", "low", "close", "volume", "time"), found)
 
     async def _snapshot(self, ask: Any, call: Any) -> Snapshot:
         profiles = {p for view in self.views.values() for p in view.values()}

@@ -177,7 +177,39 @@ async def test_what_the_ring_no_longer_holds_is_judged_from_the_last_known_tick(
     await stage.judged()
     (row,) = await stage.log()
     assert (row["alert_id"], row["triggered_price"]) == (id, 1.3)
-    assert row["comment"] == "[caught up]"
+    assert row["comment"] == "[after missing ticks]"
+
+
+async def test_what_nobody_can_give_any_more_is_caught_up_from_the_candles_between(stage: Stage) -> None:
+    """Whole candles after the last tick judged count; the one it lies in and the one under way do not."""
+    minute_s = 1_700_000_040  # a whole minute after the stand's first ticks
+    stage.market.candles = [
+        [1.1, 9.0, 0.1, 1.1, 1, minute_s - 60],  # holds the last tick judged
+        [1.1, 1.3, 1.05, 1.2, 1, minute_s],
+        [1.2, 1.25, 1.0, 1.1, 1, minute_s + 60],
+        [1.1, 9.0, 0.1, 1.1, 1, minute_s + 120],  # under way at the first tick after
+    ]
+    up = await stage.create(0, target_price=1.28)
+    down = await stage.create(1, target_price=1.02, side=1, repeat_mode=1)
+    far = await stage.create(0, target_price=1.4)
+    await stage.judged()
+    await stage.stop()
+    stage.market.ring = 1
+    stage.market.at_ms = (minute_s + 125) * 1000
+    for _ in range(3):
+        await stage.market.put("EURUSD", 1.1)
+    await stage.start()
+    await stage.judged()
+    assert [(r["alert_id"], r["triggered_price"], r["comment"]) for r in await stage.log()] == [
+        (down, 1.0001, "[from candles]"),
+        (up, 1.3, "[from candles]"),
+    ]
+    assert {r["id"]: r["status"] for r in await stage.rows()} == {up: 1, down: 0, far: 0}
+    await stage.crash()
+    await stage.start()
+    await stage.market.put("EURUSD", 1.1)
+    await stage.judged()
+    assert len(await stage.log()) == 2
 
 
 async def test_lost_ticks_are_fetched_before_later_ones_are_judged(stage: Stage) -> None:
