@@ -46,6 +46,17 @@ class Bars:
         """The bars as values."""
         return [Candle(*row) for row in zip(*(column.tolist() for column in self.columns()), strict=True)]
 
+    def own(self) -> Bars:
+        """The same bars without the memory of the longer series they are a part of."""
+        return Bars(
+            self.open_ms.copy(),
+            self.open.copy(),
+            self.high.copy(),
+            self.low.copy(),
+            self.close.copy(),
+            self.volume.copy(),
+        )
+
     def since(self, open_ms: int) -> Bars:
         """The bars that open at ``open_ms`` or later."""
         return self[int(np.searchsorted(self.open_ms, open_ms)) :]

@@ -12,14 +12,14 @@ from collections.abc import Mapping
 
 import structlog
 
-from libs.common.candles import BY_NAME, DAY_MS, Candle, CandleBuilder, joined
+from libs.common.candles import BY_NAME, DAY_MS, TIMEFRAMES, Candle, CandleBuilder, joined
 from libs.common.clock import Clock
 from libs.common.db import Database
 from libs.common.memory import give_back
 from services.market import metrics
 from services.market.bars import Bars, aggregated, bars_of, concatenated, every_frame
 from services.market.desk import Desk
-from services.market.store import Block, Store
+from services.market.store import Block, Place, Store
 from services.market.synthetic import EPOCH_MS, SyntheticMarket
 from services.market.writer import Writer
 
@@ -62,7 +62,7 @@ class SyntheticPast:
     async def catch_up(self, until_ms: int) -> int:
         """Have every candle up to ``until_ms``; how far they reach now (at least there)."""
         if self._reached_ms is None:
-            self._reached_ms = await self._stored_ms()
+            self._reached_ms = await self._resumed_ms()
         first_start = self._reached_ms is None
         # At a first start only the forming week and month are needed at once; the year follows.
         from_ms = min(_MONTH.open_ms(until_ms), _WEEK.open_ms(until_ms))
@@ -126,11 +126,14 @@ class SyntheticPast:
         # A week or month that began before ``until_ms`` ends after it; its days are needed as well.
         end_ms = max(_WEEK.end_ms(_WEEK.open_ms(until_ms - 1)), _MONTH.end_ms(_MONTH.open_ms(until_ms - 1)))
         edges = [*range(from_ms, end_ms, CHUNK_MS), end_ms]
-        chunks = []
+        chunks, said = [], 0
         for begin_ms, stop_ms in itertools.pairwise(edges):
             made = await asyncio.to_thread(self._made, begin_ms - 1, stop_ms - 1)
             chunks.append([_kept(frames, begin_ms, until_ms, long=False) for frames in made])
-            log.info("history made", percent=round(100 * (stop_ms - from_ms) / (end_ms - from_ms)))
+            percent = 100 * (stop_ms - from_ms) // (end_ms - from_ms)
+            if percent // 10 > said // 10:
+                log.info("history made", percent=percent)
+            said = percent
         return chunks
 
     def _made(self, since_ms: int, until_ms: int) -> list[dict[int, Bars]]:
@@ -139,10 +142,27 @@ class SyntheticPast:
     def _blocks(self, instrument_id: int, frames: Mapping[int, Bars]) -> list[Block]:
         return [Block(instrument_id, id_, self._source_id, bars) for id_, bars in frames.items() if len(bars)]
 
-    async def _stored_ms(self) -> int | None:
+    async def _resumed_ms(self) -> int | None:
+        """How far the stored candles reach; the bars that were forming there are formed on.
+
+        Lines that were quoted have theirs already. One that was not is left by a process that ended
+        between its first candles and its first stored quote.
+        """
         async with self._database.connection() as connection:
             cursor = await self._store.cursor(connection, self._feed)
-        return None if cursor is None else int(cursor["ms"])
+            if cursor is None:
+                return None
+            reached_ms = int(cursor["ms"])
+            lines = [self._desk.book.lines[model.symbol] for model in self._market.models]
+            places = {
+                Place(line.instrument_id, frame.id, frame.open_ms(reached_ms)): line
+                for line in lines
+                for frame in TIMEFRAMES
+                if not line.quoted
+            }
+            for place, candle in (await self._store.candles_at(connection, places)).items():
+                places[place].builder.begin(place.timeframe_id, candle)
+        return reached_ms
 
     def _log(self, event: str, rows: int, begun_s: float, **more: object) -> None:
         metrics.BACKFILL_ROWS.inc(rows)
@@ -156,7 +176,7 @@ def _rows(blocks: list[Block]) -> int:
 def _kept(frames: Mapping[int, Bars], from_ms: int, now_ms: int, *, long: bool = True) -> dict[int, Bars]:
     """What is kept of the frames: whole bars since ``from_ms``, of short timeframes the last days only."""
     return {
-        frame_id: bars.since(max(from_ms, now_ms - KEEP_MS.get(frame_id, now_ms)))
+        frame_id: bars.since(max(from_ms, now_ms - KEEP_MS.get(frame_id, now_ms))).own()
         for frame_id, bars in frames.items()
         if long or frame_id not in _LONG
     }

@@ -20,7 +20,7 @@ import msgspec
 from libs.common.candles import Candle, Timeframe
 from libs.common.messages.market import Instrument
 from libs.common.symbols import pair_of
-from services.market.adapters.exchange import (
+from services.market.adapters.dialect import (
     Heard,
     HeardLeave,
     HeardQuote,

@@ -146,7 +146,10 @@ class CcxtFeed:
         return ticks
 
     async def _catch_up(self, exchange: Any, sink: Sink, names: Mapping[str, list[str]]) -> None:
-        """The candles that were missed, of the timeframes the exchange has; a refusal leaves them out."""
+        """The candles that were missed, of the timeframes the exchange has; a refusal leaves them out.
+
+        So do bars that open elsewhere than ours, as the weeks of some exchanges.
+        """
         if not exchange.has.get("fetchOHLCV"):
             return
         for frame in TIMEFRAMES:
@@ -162,7 +165,9 @@ class CcxtFeed:
                     continue
                 for symbol in symbols:
                     missed_ms = self._missed_ms(symbol, frame.open_ms)
-                    wanted = [candle for candle in candles if candle.open_ms >= missed_ms]
+                    wanted = [
+                        c for c in candles if c.open_ms >= missed_ms and frame.open_ms(c.open_ms) == c.open_ms
+                    ]
                     if wanted:
                         await sink.candles(symbol, frame, wanted)
 

@@ -14,7 +14,8 @@ from libs.common.candles import Candle, Timeframe
 from libs.common.clock import SystemClock
 from libs.common.messages.market import Instrument, SessionDay
 from services.market import builtins
-from services.market.adapters.exchange import Dialect, ExchangeFeed
+from services.market.adapters.dialect import Dialect
+from services.market.adapters.exchange import ExchangeFeed
 from services.market.feed import Tick
 from services.market.instruments import effective
 from services.market.silence import Backoff, FeedLimits

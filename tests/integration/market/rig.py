@@ -33,6 +33,7 @@ class Rig:
     app: App
     bus: NatsBus
     clock: ManualClock
+    app_database: Database
     frames: list[tuple[str, list[Any]]] = field(default_factory=list)  # subject, the frame's values
 
     async def ask(self, command: Any, message: Any) -> Any:
@@ -100,7 +101,7 @@ async def open_rig(
     await relay.start()
     try:
         async with build(config_of(**changed), base) as app:
-            rig = Rig(app, bus, own_clock)
+            rig = Rig(app, bus, own_clock, database)
             served = [await bus.serve(command, handler) for command, handler in app.handlers]
             served.append(
                 await bus.subscribe(

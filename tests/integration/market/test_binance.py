@@ -12,7 +12,7 @@ from libs.common import subjects
 from libs.common.bus_nats import NatsBus
 from libs.common.messages import market as m
 from services.market.adapters.binance import Binance, exchange_name
-from services.market.adapters.exchange import Dialect, HeardLeave, HeardQuote, HeardRefusal, HeardTrade
+from services.market.adapters.dialect import Dialect, HeardLeave, HeardQuote, HeardRefusal, HeardTrade
 from tests.house import House
 from tests.integration.market.cards import Eventually, ExchangeCards, instrument, reconnects
 from tests.integration.market.fakes import FakeBinance, documented

@@ -8,7 +8,7 @@ import pytest
 
 from libs.common import subjects
 from libs.common.bus_nats import NatsBus
-from libs.common.candles import TIMEFRAMES
+from libs.common.candles import TIME_MAX_MS, TIMEFRAMES
 from libs.common.clock import ManualClock
 from libs.common.db import Database
 from libs.common.errors import RemoteError
@@ -108,6 +108,7 @@ async def test_imported_prices_keep_what_they_had_and_are_shown_rounded(
         (-1, 1, 1, 1, 1, 0),
         (0, 1, 1, 1, 1, -1),
         (2**60, 1, 1, 1, 1, 0),
+        (TIME_MAX_MS + 1, 1, 1, 1, 1, 0),
     ],
 )
 async def test_what_is_no_candle_is_refused_with_all_of_its_call(rig: Rig, row: Any) -> None:

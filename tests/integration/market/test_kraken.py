@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from libs.common.candles import BY_NAME
-from services.market.adapters.exchange import Dialect, HeardCandles, HeardLeave, HeardQuote, HeardTrade
+from services.market.adapters.dialect import Dialect, HeardCandles, HeardLeave, HeardQuote, HeardTrade
 from services.market.adapters.kraken import Kraken, exchange_name
 from tests.integration.market.cards import Eventually, ExchangeCards, instrument, reconnects
 from tests.integration.market.fakes import FakeKraken, documented

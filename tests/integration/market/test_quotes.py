@@ -10,6 +10,7 @@ import pytest
 
 from libs.common import subjects
 from libs.common.bus_nats import NatsBus
+from libs.common.candles import TIME_MAX_MS
 from libs.common.clock import ManualClock
 from libs.common.db import Database
 from libs.common.errors import RemoteError
@@ -55,6 +56,14 @@ async def test_time_is_now_by_default_seconds_below_1e11_and_never_before_the_la
     assert (older.value.code, older.value.http_status) == ("INVALID_DATA", 400)
 
 
+async def test_a_quote_at_the_end_of_time_is_counted_like_any_other(rig: Rig) -> None:
+    await rig.quote("EURUSD", 1.1, 1.2, TIME_MAX_MS)
+    await rig.quote("GBPUSD", 1.3, 1.4, START_MS)
+    assert [row[3] for row in await rig.candles("GBPUSD", "MN1")] == [1.3]
+    ask = m.CandlesAsk(symbol="EURUSD", frame="MN1", from_s=0, to_s=2**40)
+    assert (await rig.ask_json(subjects.CANDLES, ask))["data"] == [[1.1, 1.1, 1.1, 1.1, 1.0, TIME_MAX_MS // 1000]]
+
+
 @pytest.mark.parametrize(
     ("bad", "code", "status"),
     [
@@ -65,6 +74,10 @@ async def test_time_is_now_by_default_seconds_below_1e11_and_never_before_the_la
         (("EURUSD", 0.000001, 1.1, None), "INVALID_DATA", 400),
         (("EURUSD", 1.1, 1.2, -5), "INVALID_DATA", 400),
         (("EURUSD", 1.1, 1.2, START_MS - 1), "INVALID_DATA", 400),
+        (("EURUSD", 1.1, 1.2, TIME_MAX_MS + 1), "INVALID_DATA", 400),
+        (("EURUSD", 1.1, 1.2, 2**53), "INVALID_DATA", 400),
+        (("EURUSD", 1.1, 1e300, None), "INVALID_DATA", 400),
+        (("EURUSD", 1.1, 2**53 / 1e5 + 1, None), "INVALID_DATA", 400),
     ],
 )
 async def test_one_bad_quote_refuses_the_whole_call(
