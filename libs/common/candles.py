@@ -15,6 +15,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
+TIME_MAX_MS = 253_370_764_800_000  # 9999-01-01: the last year whose months all have an end
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY_MS = 4 * DAY_MS  # 1970-01-05, the first Monday of Unix time
