@@ -320,8 +320,8 @@ def _write(
 def _said(machine: Mapping[str, Any], rounds: int, seconds: float) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
     priority = (
-        "; measured processes at real-time priority, which lets a server whose threads spin use the 95 % that the "
-        "kernel allows"
+        "; measured processes at real-time priority, which lets a server whose threads spin use the 95 % "
+        "that the kernel allows"
         if machine["realtime"]
         else ""
     )
