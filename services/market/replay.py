@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
-from libs.common.candles import TIMEFRAMES, Candle, Timeframe, broker_timeframe, timeframe
+from libs.common.candles import TIME_MAX_MS, TIMEFRAMES, Candle, Timeframe, broker_timeframe, timeframe
 from libs.common.errors import ConfigInvalid
 
 _NAMES: Mapping[str, str] = {
@@ -114,9 +114,21 @@ def read_time(text: str) -> int:
     try:
         number = float(text)
     except ValueError:
-        return _read_date(text)
+        return _within(_read_date(text), text)
     if re.fullmatch(r"[12]\d{7}", text):  # 20260131 is a date, not a moment in 1970
         return _read_date(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} was not a time")
+    return _within(_read_number(text, number), text)
+
+
+def _within(at_ms: int, text: str) -> int:
+    if at_ms > TIME_MAX_MS:
+        raise ValueError(f"{text!r} was after the year 9998")
+    return at_ms
+
+
+def _read_number(text: str, number: float) -> int:
     size = abs(number)
     if size < _SECONDS_BELOW:
         return round(number * 1000)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from libs.common.candles import TIMEFRAMES, Candle, broker_timeframe, timeframe
+from libs.common.candles import TIME_MAX_MS, TIMEFRAMES, Candle, broker_timeframe, timeframe
 from libs.common.clock import Clock
 from libs.common.db import Database
 from libs.common.errors import InvalidData
@@ -37,7 +37,8 @@ CANDLES_MAX = 10_000  # in one answer: the newest of the range
 TICKS_MAX = 10_000
 WATCHED_MAX = 500
 SECONDS_BELOW = 10**11  # a quote's time below this is in seconds
-TIME_MAX_MS = 2**53
+READ_MAX_MS = 2**53  # a question may reach beyond any bar
+POINTS_MAX = 2**53  # of a price: above it a float no longer has them all
 _COLOR = re.compile(r"^#[0-9A-Fa-f]{6}$")
 _HOUR, _DAY, _MONTH = (TIMEFRAMES[i] for i in (4, 6, 8))
 
@@ -159,6 +160,8 @@ class MarketService:
                 raise InvalidData(f"quotes[{number}]: a price was not a finite number")
             if rounded(bid, line.digits) <= 0 or ask < bid:
                 raise InvalidData(f"quotes[{number}]: bid was not above 0, or ask was below bid")
+            if ask * 10.0**line.digits > POINTS_MAX:
+                raise InvalidData(f"quotes[{number}]: ask was above 2^53 points")
             last_ms = newest.get(symbol, line.ctm_ms)
             at_ms = max(now_ms, last_ms) if quote.time is None else _quote_ms(quote.time, number)
             if at_ms < last_ms:
@@ -196,9 +199,9 @@ class MarketService:
             raise InvalidData("frame was none of 1M 5M 15M 30M 1H 4H 1D 1W MN1")
         if not 0 <= ask.from_s <= ask.to_s:
             raise InvalidData("from and to were not 0 <= from <= to")
-        to_ms = min(ask.to_s * 1000 + 999, TIME_MAX_MS)
+        to_ms = min(ask.to_s * 1000 + 999, READ_MAX_MS)
         line = self._line(known)
-        found = await self._reader.range(line, frame, min(ask.from_s * 1000, TIME_MAX_MS), to_ms, CANDLES_MAX)
+        found = await self._reader.range(line, frame, min(ask.from_s * 1000, READ_MAX_MS), to_ms, CANDLES_MAX)
         return m.CandleTable(views.CANDLE_COLUMNS, views.candle_rows(found, line.digits))
 
     async def put_candles(self, ask: m.CandlesPut) -> Done:
@@ -375,7 +378,7 @@ def _quote_ms(time: int, number: int) -> int:
     """A quote's time in ms; below 10^11 it is in seconds."""
     at_ms = time * 1000 if abs(time) < SECONDS_BELOW else time
     if not 0 < at_ms <= TIME_MAX_MS:
-        raise InvalidData(f"quotes[{number}]: time was not a Unix time above 0")
+        raise InvalidData(f"quotes[{number}]: time was not a Unix time from 1970 to 9998")
     return at_ms
 
 
