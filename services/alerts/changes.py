@@ -64,7 +64,7 @@ class Create:
 class Update:
     """Change an alert; ``view`` are the symbols its account's group sees, and their profiles."""
 
-    def __init__(self, ask: AlertUpdate, *, symbol: str | None, view: Mapping[str, str]) -> None:
+    def __init__(self, ask: AlertUpdate, *, symbol: str, view: Mapping[str, str]) -> None:
         self.touched: list[Watch] = []
         self._ask = ask
         self._symbol = symbol
@@ -73,12 +73,11 @@ class Update:
         self._after: Alert | None = None
 
     async def write(self, tx: Connection, store: Store, book: AlertBook, now_ms: int) -> int:
-        before = await _own(tx, store, self._ask.id, self._ask.login)
-        symbol = self._symbol or before.symbol
-        profile = self._view.get(symbol)
+        before = await own_alert(tx, store, self._ask.id, self._ask.login)
+        profile = self._view.get(self._symbol)
         if profile is None:
-            raise SymbolNotFound(f"{symbol} is not known")
-        after = changed_alert(before, self._ask, symbol=symbol, profile=profile, now_ms=now_ms)
+            raise SymbolNotFound(f"{self._symbol} is not known")
+        after = changed_alert(before, self._ask, symbol=self._symbol, profile=profile, now_ms=now_ms)
         if after.is_active:
             after = _armed_now(after, book, now_ms)
             self.touched.append(book.watch(after.profile, after.symbol))
@@ -102,7 +101,7 @@ class Delete:
         self._before: Alert | None = None
 
     async def write(self, tx: Connection, store: Store, book: AlertBook, now_ms: int) -> int:
-        before = await _own(tx, store, self._ask.id, self._ask.login)
+        before = await own_alert(tx, store, self._ask.id, self._ask.login)
         await store.remove(tx, before.id)
         self._before = before
         return before.id
@@ -172,7 +171,8 @@ def _armed_now(alert: Alert, book: AlertBook, now_ms: int) -> Alert:
     return msgspec.structs.replace(alert, armed_seq=seq, fired_seq=0)
 
 
-async def _own(tx: Connection, store: Store, id: int, login: int) -> Alert:
+async def own_alert(tx: Connection, store: Store, id: int, login: int) -> Alert:
+    """An account's alert; the errors of 8.3 and 8.4 when it has none with this id."""
     alert = await store.alert(tx, id) if 0 < id <= INT64_MAX else None
     if alert is None:
         raise AlertNotFound(f"there is no alert {id}")

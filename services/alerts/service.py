@@ -12,7 +12,7 @@ the tables after a failed write (it is built again from them, and the ticks sinc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ from libs.common.subjects import CANDLES, TICKS_SINCE
 from libs.common.tick_reader import Batch, TickReader
 from services.alerts import metrics
 from services.alerts.alert import INT64_MAX
-from services.alerts.changes import Change, Create, Delete, Regroup, Update
+from services.alerts.changes import Change, Create, Delete, Regroup, Update, own_alert
 from services.alerts.checks import new_alert
 from services.alerts.errors import ForeignAlert, LogNotFound, SymbolNotFound
 from services.alerts.frames import alert_table, ids, log_table
@@ -59,6 +59,15 @@ class _Waiting:
 
     change: Change
     answer: asyncio.Future[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What ticks did: hits, references that were set, and the watches that were hit."""
+
+    hits: list[Hit]
+    referenced: list[Referenced]
+    struck: list[Watch]
 
 
 class AlertService:
@@ -147,18 +156,13 @@ class AlertService:
             self._due.set()
         try:
             await self._expire_due()
-            hits, referenced = await self._judge(self._reader.take())
-            idle = self._clock.monotonic_s() - self._seen_s < SEEN_EVERY_S
-            if not (hits or referenced or waiting) and idle:
-                return
-            dirty = [watch for watch in self._book.watches.values() if watch.dirty]
-            if not (hits or referenced or waiting or dirty):
-                return
-            self._seen_s = self._clock.monotonic_s()
-            changes = [waiter.change for waiter in waiting]
-            self._book.lags = self._reader.lags() if changes else {}
-            results = await self._writer.write(self._book, hits, referenced, changes, dirty)
-            self._answer(waiting, results)
+            judged = await self._judge(self._reader.take())
+            places = {watch.key: watch for watch in judged.struck}
+            if self._clock.monotonic_s() - self._seen_s >= SEEN_EVERY_S:
+                self._seen_s = self._clock.monotonic_s()
+                places.update((watch.key, watch) for watch in self._book.watches.values() if watch.dirty)
+            if places or judged.referenced or waiting:
+                await self._write(judged, places.values(), waiting)
             self._failures = 0
         except Exception as e:
             log.exception("turn failed")
@@ -168,16 +172,18 @@ class AlertService:
                     waiter.answer.set_exception(OutcomeUnknown(f"the write failed: {type(e).__name__}"))
             await self._reload()
 
-    async def _judge(self, batches: Sequence[Batch]) -> tuple[list[Hit], list[Referenced]]:
-        """Judge ticks: the hits in order of each symbol's ticks, and references that were set."""
-        hits: list[Hit] = []
-        referenced: list[Referenced] = []
+    async def _judge(self, batches: Sequence[Batch]) -> Judged:
+        """Judge ticks: the hits in order of each symbol's ticks."""
+        judged = Judged([], [], [])
         for batch in batches:
             watch = self._book.watch(batch.profile, batch.symbol)
+            before = len(judged.hits)
             if batch.hole is not None and len(watch):
-                hits += watch.recover(await self._missed(watch, batch), referenced)
-            hits += watch.run(batch, referenced)
-        return hits, referenced
+                judged.hits.extend(watch.recover(await self._missed(watch, batch), judged.referenced))
+            judged.hits.extend(watch.run(batch, judged.referenced))
+            if len(judged.hits) > before:
+                judged.struck.append(watch)
+        return judged
 
     async def _missed(self, watch: Watch, batch: Batch) -> list[Quote]:
         """Ticks that touch what the candles of a hole touched; none where there is no whole candle."""
@@ -207,6 +213,13 @@ class AlertService:
             return decode(bytes(frame), Quote).bid
         return tick.bid
 
+    async def _write(self, judged: Judged, places: Iterable[Watch], waiting: Sequence[_Waiting]) -> None:
+        changes = [waiter.change for waiter in waiting]
+        self._book.lags = self._reader.lags() if changes else {}
+        results = await self._writer.write(self._book, judged.hits, judged.referenced, changes, places)
+        self._answer(waiting, results)
+        metrics.armed.set(len(self._book))
+
     def _answer(self, waiting: Sequence[_Waiting], results: Sequence[int | AppError]) -> None:
         for waiter, result in zip(waiting, results, strict=True):
             if not isinstance(result, AppError):
@@ -219,7 +232,6 @@ class AlertService:
             else:
                 waiter.answer.set_result(result)
         if waiting:
-            metrics.armed.set(len(self._book))
             self._next_expiry_s = 0  # an alert may expire earlier than the next one known
 
     async def _expire_due(self) -> None:
@@ -334,12 +346,14 @@ class AlertService:
 
     async def update(self, ask: m.AlertUpdate) -> m.AlertIds:
         """Change an alert; absent fields stay, and an active alert is armed anew."""
-        if ask.symbol is None:
-            symbol, view = None, await self._views.of(ask.group)
-        else:
+        if ask.symbol is not None:
             symbol, view = await self._find(ask.group, ask.symbol)
-        for profile in set(view.profiles.values()):
-            await self._hear(profile)
+        else:
+            async with self._database.connection() as connection:
+                symbol = (await own_alert(connection, self._store, ask.id, ask.login)).symbol
+            view = await self._views.of(ask.group)
+        if symbol in view.profiles:
+            await self._hear(view.profiles[symbol])
         return ids(await self._submit(Update(ask, symbol=symbol, view=view.profiles)))
 
     async def delete(self, ask: m.AlertDelete) -> m.AlertIds:
