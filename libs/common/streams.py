@@ -98,18 +98,28 @@ NOTIFIER_AUTH = Consumer(
     stream="AUTH",
     service="notifier",
     filters=(ACCOUNT_OPENED.pattern, AUTH_NOTICE.pattern),
+    ack_wait_s=15.0,
 )
 NOTIFIER_ALERTS = Consumer(
     durable="notifier-alerts",
     stream="ALERTS",
     service="notifier",
     filters=(ALERT_TRIGGERED.pattern, ALERTS_NOTICE.pattern),
+    ack_wait_s=15.0,
 )
 NOTIFIER_TRADING = Consumer(
-    durable="notifier-trading", stream="TRADING", service="notifier", filters=(TRADING_NOTICE.pattern,)
+    durable="notifier-trading",
+    stream="TRADING",
+    service="notifier",
+    filters=(TRADING_NOTICE.pattern,),
+    ack_wait_s=15.0,
 )
 NOTIFIER_SCANNER = Consumer(
-    durable="notifier-scanner", stream="SCANNER", service="notifier", filters=(SCANNER_NOTICE.pattern,)
+    durable="notifier-scanner",
+    stream="SCANNER",
+    service="notifier",
+    filters=(SCANNER_NOTICE.pattern,),
+    ack_wait_s=15.0,
 )
 
 ALERTS_MARKET = Consumer(

@@ -18,6 +18,7 @@ log = structlog.get_logger()
 
 LOOK_S = 15.0
 RETRY_S = 3.0
+PAUSE_S = 0.5
 
 
 class TelegramListener:
@@ -62,7 +63,10 @@ class TelegramListener:
                 pass
 
     async def _listen(self) -> None:
-        for told in await self._telegram.listen():
+        heard = await self._telegram.listen()
+        if not heard:
+            await asyncio.sleep(PAUSE_S)  # a poll that comes back at once must not spin
+        for told in heard:
             bound = await self._binder.heard(told)
             if bound is not None:
                 log.info("telegram chat bound", recipient=bound)

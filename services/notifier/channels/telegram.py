@@ -26,7 +26,7 @@ from services.notifier.verification import read_code
 TEXT_CHARS_MAX = 4096
 POLL_S = 20
 _ANSWER_BYTES_MAX = 1024 * 1024
-_NAME = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{3,31})")
+_NAME = re.compile(r"@?([A-Za-z][A-Za-z0-9_]{0,31})")
 # 401 and 404 speak of our own token: the operator's to mend, the message waits.
 _GONE_TEXTS = (
     "chat not found",

@@ -35,15 +35,9 @@ async def mailbox() -> AsyncIterator[MailBox]:
         yield running
 
 
-@pytest_asyncio.fixture
-async def rig(
-    database: Callable[[str], Awaitable[Database]],
-    tmp_path: Path,
-    receiver: Receiver,
-    mailbox: MailBox,
-) -> AsyncIterator[Rig]:
-    """The notifier with a clock the test moves, every service's address pointing at the receivers."""
-    settings: dict[str, Any] = {
+def settings_of(receiver: Receiver, mailbox: MailBox) -> dict[str, Any]:
+    """Every service's address points at the receivers."""
+    return {
         "smtp_url": mailbox.url,
         "telegram_api_url": receiver.url,
         "telegram_bot_token": "42:bot-secret",
@@ -53,8 +47,15 @@ async def rig(
         "x_credentials": "ck:cs:at:as",
         "ntfy_url": receiver.url,
     }
-    async with open_rig(
-        await database("notifier"), MemoryBus(), tmp_path, ManualClock(START), **settings
-    ) as running:
+
+
+@pytest_asyncio.fixture
+async def rig(
+    database: Callable[[str], Awaitable[Database]], tmp_path: Path, receiver: Receiver, mailbox: MailBox
+) -> AsyncIterator[Rig]:
+    """The notifier with a clock the test moves."""
+    settings = settings_of(receiver, mailbox)
+    opened = open_rig(await database("notifier"), MemoryBus(), tmp_path, ManualClock(START), **settings)
+    async with opened as running:
         await running.open_account()
         yield running
