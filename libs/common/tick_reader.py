@@ -89,7 +89,7 @@ class _Lane:
     symbol: str
     raw: list[bytes] = field(default_factory=list)
     ready: list[_Run] = field(default_factory=list)
-    seen: int | None = None  # everything up to here was passed on; None: whatever comes first is right
+    seen: int | None = None  # everything up to here was passed on; None until something is known
     known: int = 0  # market has had a tick with this seq
     fetched_to: int = 0  # frames up to here may still arrive a second time
     hole: Hole | None = None
@@ -283,9 +283,11 @@ class TickReader:
 
     def _advance(self, lane: _Lane, batches: list[Batch]) -> None:
         """Pass on what has no hole before it; fetch what is missing."""
-        while lane.ready and not lane.fetching:
+        if lane.seen is None and lane.ready:
+            lane.seen = 0  # it had no quote when its profile was opened: its first ticks are ours too
+        while lane.ready and lane.seen is not None and not lane.fetching:
             run = lane.ready[0]
-            if lane.seen is None or run.first == lane.seen + 1:
+            if run.first == lane.seen + 1:
                 lane.ready.pop(0)
                 self._waiting -= len(run.ticks)
                 lane.seen = run.last
@@ -299,7 +301,7 @@ class TickReader:
                 self._waiting -= len(lane.ready.pop(0).ticks)  # a fetch was faster than the bus
             elif run.last > lane.seen:
                 self._waiting -= len(run.ticks)
-                run.ticks = [tick for tick in run.ticks if tick.seq > (lane.seen or 0)]
+                run.ticks = [tick for tick in run.ticks if tick.seq > lane.seen]
                 self._waiting += len(run.ticks)
                 run.first = lane.seen + 1
             else:
@@ -352,7 +354,9 @@ class TickReader:
         lane.ready.sort(key=lambda run: run.first)
         lane.known = max(lane.known, last_seq)
         until = lane.ready[0].first - 1 if lane.ready else lane.known
-        if until > after:
+        if until > after == 0:
+            lane.seen = until  # before the first tick there ever was for us nothing is missing
+        elif until > after:
             lane.hole = Hole(lane.hole.first if lane.hole else after + 1, until)
             lane.seen = until
             _holes.labels(self._service).inc()
@@ -406,7 +410,7 @@ class TickReader:
             lane = self._lane(QUOTE.at(profile=profile, symbol=quote.symbol))
             if lane.seen is None:
                 # At the beginning the last quote is the state; later it is a tick that was lost.
-                lane.seen = quote.seq if begin else quote.seq - 1
+                lane.seen = quote.seq if begin else 0
                 lane.fetched_to = lane.seen
             lane.known = max(lane.known, quote.seq)
             if begin and quote.seq < lane.seen:

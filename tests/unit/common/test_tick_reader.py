@@ -222,6 +222,21 @@ async def test_a_market_that_counts_anew_is_said_and_followed() -> None:
     await reading.stop()
 
 
+async def test_the_first_ticks_of_a_symbol_are_not_lost_either() -> None:
+    market = Market()
+    reading = await opened(market)
+    for lose in (True, True, False):
+        await market.tick("EURUSD", 1.0, lose=lose)
+    await reading.has("EURUSD", 3)
+    assert reading.seqs("EURUSD") == [1, 2, 3]
+    # A symbol that begins to count higher up has lost nothing.
+    market.seq["GBPUSD"] = 6_000
+    await market.tick("GBPUSD", 1.0)
+    await reading.has("GBPUSD", 6_001)
+    assert reading.holes("GBPUSD") == []
+    await reading.stop()
+
+
 async def test_a_frame_that_is_no_quote_is_dropped_and_fetched_again() -> None:
     market = Market()
     reading = await opened(market)
@@ -370,6 +385,7 @@ def test_whatever_is_lost_every_tick_arrives_once_in_order_or_is_said_to_be_gone
             assert seqs == sorted(set(seqs))
             first = min(seqs[0], *gone) if gone else seqs[0]
             assert sorted({*seqs, *gone}) == list(range(first, last + 1))
+            assert first == 1 or ring == 3
             assert not gone & set(seqs)
             assert ring == 3 or not gone
         await reading.stop()
