@@ -43,7 +43,6 @@ SETTINGS: dict[str, Setting] = {
     "BINANCE_WS_URL": Setting("Binance stream address", "wss://stream.binance.com:9443"),
     "BINANCE_REST_URL": Setting("Binance REST address", "https://api.binance.com"),
     "KRAKEN_WS_URL": Setting("Kraken stream address", "wss://ws.kraken.com/v2"),
-    "KRAKEN_REST_URL": Setting("Kraken REST address", "https://api.kraken.com"),
     "ADMIN_PASSWORD": Setting(
         "password of staff login 1 at the first start; empty prints a random one", "", True
     ),
