@@ -160,6 +160,33 @@ async def check_streams(patient: Patient) -> str:
     return f"{len(STREAMS)} streams"
 
 
+async def check_audit(patient: Patient) -> str:
+    """The chain of what staff did is whole: no row was edited, removed or moved."""
+    from libs.common.bus_nats import connect
+    from libs.common.errors import AppError
+    from libs.common.messages.auth import AuditVerify
+    from libs.common.subjects import AUDIT_VERIFY
+
+    if "auth" not in {child.service for child in patient.state.services}:
+        return "this stack runs without auth"
+    url = cli_bus_url(patient.settings, patient.state)
+    why = "its address is not known" if url is None else await probe.bus_connects(url)
+    if url is None or why:
+        raise Unsound(f"NATS does not answer ({why}): {_START}")
+    bus = await connect(url, "cli")
+    try:
+        checked = await bus.request(AUDIT_VERIFY, AuditVerify())
+    except AppError as e:
+        raise Unsound(f"auth does not answer ({e}): {_START}") from e
+    finally:
+        await bus.close()
+    if checked.broken_id:
+        raise Unsound(
+            f"row {checked.broken_id} breaks the chain ({checked.reason}): compare auth.audit with a backup"
+        )
+    return f"{checked.rows} rows in an unbroken chain"
+
+
 async def _quiet(error: Exception) -> None:
     """What the driver would print is in the line of the check."""
 
@@ -193,6 +220,7 @@ CHECKS: tuple[tuple[str, Callable[[Patient], Awaitable[str]]], ...] = (
     ("migrations", check_migrations),
     ("outboxes", check_outboxes),
     ("streams", check_streams),
+    ("audit", check_audit),
 )
 
 

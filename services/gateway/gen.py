@@ -89,7 +89,8 @@ def status_codes() -> str:
 
 def _broker_rows() -> Iterator[tuple[str, ...]]:
     for r in refusals():
-        yield f"`{r.code}`", str(r.status), "broker, admin", r.meaning, _RETRY[r.retry], r.owner
+        surface = "scan" if r.code.islower() else "broker, admin"
+        yield f"`{r.code}`", str(r.status), surface, r.meaning, _RETRY[r.retry], r.owner
 
 
 def _dialect(surface: Surface) -> Iterator[str]:
