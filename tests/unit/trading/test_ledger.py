@@ -12,6 +12,7 @@ from libs.common.errors import InvariantBroken
 from services.trading.ledger import Entry, Kind, LedgerAccount, Posting, Reason, finance
 
 amounts = st.integers(1, 10**15)
+FINANCE = (Reason.BALANCE_IN, Reason.BALANCE_OUT, Reason.CREDIT_IN, Reason.CREDIT_OUT)
 INWARDS = (Reason.BALANCE_IN, Reason.CREDIT_IN)
 FINANCE = (*INWARDS, Reason.BALANCE_OUT, Reason.CREDIT_OUT)
 
