@@ -11,6 +11,7 @@ TICKS_UNKNOWN = Counter(
 FRAMES_UNSENT = Counter(
     "tradewind_market_frames_unsent_total", "Quote frames the bus did not take; readers fetch them by seq"
 )
+SEQ_LAST = Gauge("tradewind_market_seq_last", "Seq of the last quote that was counted", ["symbol"])
 SEQ_BLOCKS = Counter("tradewind_market_seq_blocks_total", "Reservations of seq numbers")
 FEED_STALENESS = Gauge(
     "tradewind_market_feed_staleness_seconds", "Time since the feed last gave a quote", ["feed"]

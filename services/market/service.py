@@ -89,7 +89,7 @@ class MarketService:
             self._catalogue.take_instrument(id_, symbol, said)
             if symbol not in self._book.lines:
                 self._book.add(Line(symbol, id_, instrument.digits))
-            self.refresh_outlets()
+            self._refresh(instrument)
         return instrument
 
     async def known_or_new(self, names: Sequence[str], digits: int) -> m.Instrument:
@@ -133,10 +133,11 @@ class MarketService:
     def refresh_outlets(self) -> None:
         """Give every symbol the price profiles its groups use."""
         for known in self._catalogue.known():
-            instrument = known.instrument
-            self._book.set_outlets(
-                instrument.symbol, instrument.digits, self._catalogue.profiles_in_use(instrument)
-            )
+            self._refresh(known.instrument)
+
+    def _refresh(self, instrument: m.Instrument) -> None:
+        profiles = self._catalogue.profiles_in_use(instrument)
+        self._book.set_outlets(instrument.symbol, instrument.digits, profiles)
         metrics.SYMBOLS.set(len(self._book.lines))
         metrics.GROUPS.set(len(self._catalogue.groups()))
 

@@ -36,6 +36,7 @@ from services.market.writer import Writer
 log = structlog.get_logger()
 
 ALONE_POLL_S = 0.2
+ALONE_RETRY_S_MAX = 2.0
 
 
 @asynccontextmanager
@@ -120,23 +121,53 @@ async def open_feed(
 
 @asynccontextmanager
 async def _alone(base: Base, store: Store) -> AsyncIterator[None]:
-    """Wait until no other market works on this database, and stop when the lock is lost."""
-    async with base.database.connection() as connection:
-        waited = False
-        while not await store.lock_single(connection):
-            if not waited:
-                log.info("waiting for another market to stop")
-            waited = True
-            await asyncio.sleep(ALONE_POLL_S)
-        closing = False
+    """Be the only market on this database: begin when the lock is ours, end the process when it is lost."""
+    held = asyncio.Event()
+    task = asyncio.create_task(_hold(base, store, held), name="market lock")
+    try:
+        await held.wait()
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
-        def lost(_: Connection) -> None:
-            if not closing:
-                base.fail("the lock on the market was lost")
 
-        connection.add_termination_listener(lost)
+async def _hold(base: Base, store: Store, held: asyncio.Event) -> None:
+    """Hold the lock; where its connection breaks, take it again before anybody else does.
+
+    Until then nothing of ours is in danger: seq numbers are reserved, and a database that is away
+    takes nobody's candles.
+    """
+    waited, delay_s = False, ALONE_POLL_S
+    while True:
         try:
-            yield
-        finally:
-            closing = True
-            connection.remove_termination_listener(lost)
+            async with base.database.connection() as connection:
+                if await store.lock_single(connection):
+                    held.set()
+                    delay_s = ALONE_POLL_S
+                    await _until_lost(connection)
+                    log.warning("the connection of the market's lock broke")
+                elif held.is_set():
+                    base.fail("another market has taken over")
+                    return
+                elif not waited:
+                    waited = True
+                    log.info("waiting for another market to stop")
+        except Exception as e:
+            log.warning("market lock not taken yet", error=f"{type(e).__name__}: {e}")
+            delay_s = min(delay_s * 2, ALONE_RETRY_S_MAX)
+        await asyncio.sleep(delay_s)
+
+
+async def _until_lost(connection: Connection) -> None:
+    lost = asyncio.Event()
+
+    def heard(_: Connection) -> None:
+        lost.set()
+
+    connection.add_termination_listener(heard)
+    try:
+        await lost.wait()
+    except asyncio.CancelledError:
+        connection.remove_termination_listener(heard)
+        raise

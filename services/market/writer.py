@@ -166,6 +166,7 @@ class Writer:
                 line.changed = False
                 batch.rows |= self._rows(line, line.builder.take())
                 batch.rows |= self._rows(line, line.builder.forming())
+                metrics.SEQ_LAST.labels(line.symbol).set(line.seq)
                 batch.quotes[line.instrument_id] = (line.instrument_id, line.bid, line.ask, line.ctm_ms)
         if self._desk.cursor is not None:
             batch.cursor, self._desk.cursor = self._desk.cursor, None
