@@ -53,4 +53,4 @@ class DeadLetterSpent(AppError):
     """It can't be sent again: its channel is gone, or its secret content was forgotten."""
 
     code = "RET_INVALID_DATA"
-    http_status = 409
+    http_status = 400

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from libs.common.errors import InvariantBroken
-from services.gateway.endpoints import admin, broker, house, identity, scan_identity, staff
+from services.gateway.endpoints import admin, broker, house, identity, notifications, scan_identity, staff
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.surfaces.dialects import SURFACES
 from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
@@ -16,6 +16,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *broker.ROWS,
     *identity.ROWS,
     *scan_identity.ROWS,
+    *notifications.ROWS,
     *admin.ROWS,
     *staff.ROWS,
     *house.ROWS,

@@ -53,4 +53,27 @@ SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "GET /admin/audit": ("/admin/audit?limit=5", None),
 }
 
+NOTIFICATIONS = "/api/v1/notifications"
+
+SAMPLES.update(
+    {
+        "GET /notify/list": ("/notify/list?login=7&limit=10&offset=0&filter=", None),
+        "PUT /notify/read": ("/notify/read", {"login": 7, "ids": [1]}),
+        f"GET {NOTIFICATIONS}/preferences": (f"{NOTIFICATIONS}/preferences", None),
+        f"PUT {NOTIFICATIONS}/preferences": (f"{NOTIFICATIONS}/preferences", {"email": {"enabled": True}}),
+        f"GET {NOTIFICATIONS}/channels": (f"{NOTIFICATIONS}/channels", None),
+        f"POST {NOTIFICATIONS}/channels/bind": (
+            f"{NOTIFICATIONS}/channels/bind",
+            {"channel": "x", "target": "@ada"},
+        ),
+        f"POST {NOTIFICATIONS}/channels/verify": (f"{NOTIFICATIONS}/channels/verify", {"channel": "x"}),
+        f"POST {NOTIFICATIONS}/channels/{{channel}}/rotate": (
+            f"{NOTIFICATIONS}/channels/webhook/rotate",
+            None,
+        ),
+        f"DELETE {NOTIFICATIONS}/channels/{{channel}}": (f"{NOTIFICATIONS}/channels/x", None),
+        "GET /admin/deadletters": ("/admin/deadletters?limit=5", None),
+        "POST /admin/deadletters/{id}/retry": ("/admin/deadletters/delivery-1/retry", None),
+    }
+)
 SAMPLES.update(IDENTITY)
