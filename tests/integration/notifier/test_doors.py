@@ -1,0 +1,93 @@
+"""The whole way through every door: a price fires an alert, and its owner hears of it where it wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.client import open_client
+from tests.conftest import wait_until
+from tests.house import House
+from tests.integration.notifier.receivers import MailBox, Receiver, status
+
+FOLDER = "/api/v1/notifications"
+
+
+async def signed_in(session: aiohttp.ClientSession, url: str, email: str) -> None:
+    """A cookie session of the scan surface."""
+    async with session.post(
+        f"{url}/auth/login", json={"email": email, "password": "correct horse"}
+    ) as answer:
+        assert answer.status == 200, await answer.text()
+        cookie = answer.cookies["session"].value
+    session.headers["Cookie"] = f"session={cookie}"
+
+
+async def call(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> tuple[int, Any]:
+    async with session.request(method, url, json=body) as answer:
+        return answer.status, await answer.json() if await answer.read() else None
+
+
+@pytest.mark.timeout(120)
+async def test_an_alert_reaches_stream_list_mail_and_webhook_of_its_owner(
+    house: House, mailbox: MailBox, receiver: Receiver
+) -> None:
+    services = ("auth", "market", "trading", "alerts", "notifier", "gateway")
+    await house.start(*services, SMTP_URL=mailbox.url, NOTIFY_ALLOW_PRIVATE="on", SERVICES=",".join(services))
+    async with (
+        open_client(house.url) as client,
+        open_client(house.url) as staff,
+        aiohttp.ClientSession() as scan,
+    ):
+        await staff.sign_in(1, "admin-password")
+        person = await client.sign_up()
+        await signed_in(scan, house.url, person["email"])
+        code, told = await call(
+            scan, "PUT", house.url + FOLDER + "/preferences", {"email": {"enabled": True}, "language": "es"}
+        )
+        assert (code, told["email"], told["language"]) == (200, {"enabled": True}, "es")
+
+        async def echo(request: Any) -> Any:
+            return await status(200, {"code": receiver.calls[-1].json["data"]["code"]})(request)
+
+        receiver.script.append(echo)
+        target = {"channel": "webhook", "target": f"{receiver.url}/hook"}
+        code, bound = await call(scan, "POST", f"{house.url}{FOLDER}/channels/bind", target)
+        assert (code, bound["status"]) == (201, "verified")
+        code, refused = await call(scan, "POST", f"{house.url}{FOLDER}/channels/bind", target)
+        assert (code, refused["code"]) == (409, "channel_already_bound")
+        code, refused = await call(scan, "PUT", house.url + FOLDER + "/preferences", {"sms": {}})
+        assert (code, refused["code"], refused["meta"]["field"]) == (400, "invalid_param", "sms")
+
+        async with client.stream() as stream:
+            quote = {"symbol": "EURUSD", "bid": 1.08, "ask": 1.0801}
+            await staff.call("POST", "/admin/quotes", {"quotes": [quote]})
+            alert = {"symbol": "EURUSD", "side": 0, "condition": 0, "repeat_mode": 0, "target_price": 1.0845}
+            await client.call("POST", "/price_alert", alert)
+            await staff.call("POST", "/admin/quotes", {"quotes": [{**quote, "bid": 1.085, "ask": 1.0851}]})
+            await wait_until(lambda: mailbox.mails and len(receiver.calls) == 2 and stream.others)
+        (frame,) = [frame for frame in stream.others if frame[0] == "n"]
+        title = "EURUSD 1,08500: cruzó al alza 1,08450"
+        assert (frame[1], frame[3:7]) == (title, ["PRICE_ALERT", 1, 10, client.login])
+        assert (mailbox.mails[0]["Subject"], mailbox.mails[0]["To"]) == (title, person["email"])
+        assert receiver.calls[1].json["data"]["triggered_price"] == 1.085
+
+        page = "/notify/list?limit=10&offset=0&filter="
+        listed = await client.call("GET", page)
+        assert listed["structure"][:3] == ["id", "token", "message"]
+        assert [row[1:3] for row in listed["rows"]] == [["PRICE_ALERT", title]]
+        assert await client.call("PUT", "/notify/read", {"up_to": listed["rows"][0][0]}) == {
+            "data": "OK",
+            "marked": 1,
+        }
+        assert (await client.call("GET", page))["rows"][0][6] == 2
+        assert (await client.ask("GET", "/notify/list"))[0] == 400
+
+        code, _ = await call(scan, "POST", f"{house.url}/auth/email/send")
+        assert code == 204
+        await wait_until(lambda: len(mailbox.mails) == 2)
+        code, _ = await call(scan, "DELETE", f"{house.url}{FOLDER}/channels/webhook")
+        assert code == 204
+        assert (await staff.call("GET", "/admin/deadletters"))["count"] == 0
