@@ -167,10 +167,10 @@ KEY_ISSUED = Subject("auth.evt.key.issued.v1.{key}", auth_people.KeyIssued, stre
 SETTINGS_PUSH = Subject("auth.push.settings.v1.{login}", notifier.NotificationFrame, stream=PUSH_STREAM)
 PERSON_CHANGED = Subject("auth.evt.person.changed.v1.{person}", auth.PersonChanged, stream="AUTH")
 
-SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=15.0)
-SIGN_IN = Command("auth.cmd.sign.in.v1", auth.SignIn, auth.SignedIn, timeout_s=15.0)
+SIGN_UP = Command("auth.cmd.sign.up.v1", auth.SignUp, auth.SignedIn, effect=True, timeout_s=30.0)
+SIGN_IN = Command("auth.cmd.sign.in.v1", auth.SignIn, auth.SignedIn, timeout_s=30.0)
 SIGN_CHECK = Command("auth.cmd.sign.check.v1", auth.SignCheck, auth.SignedIn)
-USER_ADD = Command("auth.cmd.user.add.v1", auth.UserAdd, auth.UserAdded, effect=True, timeout_s=15.0)
+USER_ADD = Command("auth.cmd.user.add.v1", auth.UserAdd, auth.UserAdded, effect=True, timeout_s=30.0)
 ACCOUNT_OF = Command(
     "auth.cmd.account.get.v1",
     auth.AccountAsk,
@@ -184,17 +184,17 @@ STREAM_TOKEN = Command("auth.cmd.stream.token.v1", auth.StreamTokenAsk, auth.Str
 STREAM_REDEEM = Command("auth.cmd.stream.redeem.v1", auth.StreamRedeem, Principal, effect=True)
 REVOCATIONS = Command("auth.cmd.revocations.list.v1", auth.RevocationsAsk, auth.RevocationList)
 PASSWORD_CHANGE = Command(
-    "auth.cmd.password.change.v1", auth.PasswordChange, auth.PasswordChanged, effect=True, timeout_s=15.0
+    "auth.cmd.password.change.v1", auth.PasswordChange, auth.PasswordChanged, effect=True, timeout_s=30.0
 )
 CUSTOMER_REGISTER = Command(
     "auth.cmd.customer.register.v1",
     auth_people.CustomerRegister,
     auth_people.CustomerRegistered,
     effect=True,
-    timeout_s=15.0,
+    timeout_s=30.0,
 )
 CUSTOMER_LOGIN = Command(
-    "auth.cmd.customer.login.v1", auth_people.CustomerLogin, auth_people.CustomerIn, timeout_s=15.0
+    "auth.cmd.customer.login.v1", auth_people.CustomerLogin, auth_people.CustomerIn, timeout_s=30.0
 )
 CUSTOMER_ACCOUNTS = Command(
     "auth.cmd.customer.accounts.v1", auth_people.CustomerAsk, auth_people.CustomerAccounts
@@ -215,14 +215,14 @@ PERSON_FIND = Command(
 PERSON_SET = Command(
     "auth.cmd.person.set.v1", auth.PersonSet, auth.PersonView, effect=True, callers=("gateway", "billing")
 )
-STAFF_ADD = Command("auth.cmd.staff.add.v1", auth.StaffAdd, auth.StaffView, effect=True, timeout_s=15.0)
+STAFF_ADD = Command("auth.cmd.staff.add.v1", auth.StaffAdd, auth.StaffView, effect=True, timeout_s=30.0)
 STAFF_UPDATE = Command("auth.cmd.staff.update.v1", auth.StaffUpdate, auth.StaffView, effect=True)
 STAFF_LIST = Command("auth.cmd.staff.list.v1", auth.StaffAsk, auth.StaffList)
 SSO = Command("auth.cmd.sso.v1", auth.SsoAsk, auth.SignedIn)
 SCAN_SIGN_UP = Command(
-    "auth.cmd.scan.signup.v1", auth_people.ScanSignUp, auth_people.ScanIn, effect=True, timeout_s=15.0
+    "auth.cmd.scan.signup.v1", auth_people.ScanSignUp, auth_people.ScanIn, effect=True, timeout_s=30.0
 )
-SCAN_LOGIN = Command("auth.cmd.scan.login.v1", auth_people.ScanLogin, auth_people.ScanIn, timeout_s=15.0)
+SCAN_LOGIN = Command("auth.cmd.scan.login.v1", auth_people.ScanLogin, auth_people.ScanIn, timeout_s=30.0)
 SCAN_LOGOUT = Command("auth.cmd.scan.logout.v1", auth_people.ScanOut, house.Done, effect=True)
 SCAN_ME = Command("auth.cmd.scan.me.v1", auth_people.CustomerAsk, auth_people.ScanUserIs)
 COOKIE_RESOLVE = Command("auth.cmd.cookie.resolve.v1", auth_people.CookieResolve, Principal)
@@ -252,7 +252,7 @@ MAIL_VERIFY_ASK = Command("auth.cmd.mail.ask.v1", auth_people.MailVerifyAsk, hou
 MAIL_VERIFY = Command("auth.cmd.mail.verify.v1", auth_people.MailVerify, house.Done, effect=True)
 PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth_people.PasswordForgot, house.Done, effect=True)
 PASSWORD_RESET = Command(
-    "auth.cmd.password.reset.v1", auth_people.PasswordReset, house.Done, effect=True, timeout_s=15.0
+    "auth.cmd.password.reset.v1", auth_people.PasswordReset, house.Done, effect=True, timeout_s=30.0
 )
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)

@@ -12,6 +12,7 @@ from libs.common.messages.house import Done
 from libs.common.principal import Principal
 from libs.common.subjects import Command
 from services.auth.adapters.background import Background
+from services.auth.adapters.turnstile import Turnstile
 from services.auth.administration import Administration
 from services.auth.auditing import Auditor
 from services.auth.credentials import Credentials
@@ -41,13 +42,14 @@ class UseCases:
     mails: Mails
     terminal: Terminal
     background: Background
+    turnstile: Turnstile
     auditor: Auditor
     keyring: KeyRing
 
 
 def handlers_of(use: UseCases) -> Handlers:
     """Every command auth answers."""
-    return [
+    every = [
         *_signing(use),
         *_session_handlers(use),
         *_customer_handlers(use),
@@ -58,6 +60,34 @@ def handlers_of(use: UseCases) -> Handlers:
         *_terminal_handlers(use),
         *_house_handlers(use),
     ]
+    return [
+        (command, _one_by_one(handler, use.turnstile) if command in CHECKS_PASSWORD else handler)
+        for command, handler in every
+    ]
+
+
+CHECKS_PASSWORD = frozenset(
+    (
+        subjects.SIGN_UP,
+        subjects.SIGN_IN,
+        subjects.USER_ADD,
+        subjects.PASSWORD_CHANGE,
+        subjects.CUSTOMER_REGISTER,
+        subjects.CUSTOMER_LOGIN,
+        subjects.SCAN_SIGN_UP,
+        subjects.SCAN_LOGIN,
+        subjects.PASSWORD_RESET,
+        subjects.STAFF_ADD,
+    )
+)
+
+
+def _one_by_one(handler: Handler, turnstile: Turnstile) -> Handler:
+    async def waits(message: Any, call: Call) -> Any:
+        async with turnstile.passed():
+            return await handler(message, call)
+
+    return waits
 
 
 def _signing(use: UseCases) -> Handlers:

@@ -7,6 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 sign_ups = Counter("tradewind_auth_sign_ups", "People who signed up", ["door"])
 sign_ins = Counter("tradewind_auth_sign_ins", "Sign-ins by outcome", ["door", "outcome"])
 hashing_waiting = Gauge("tradewind_auth_hashing_waiting_calls", "Passwords being hashed or waiting to be")
+doors_waiting = Gauge("tradewind_auth_doors_waiting_calls", "Calls that wait to have a password checked")
 hashing_seconds = Histogram(
     "tradewind_auth_hashing_seconds",
     "Time to hash or check a password, waiting included",

@@ -13,6 +13,7 @@ from libs.common.errors import ConfigInvalid
 from libs.common.service import App, Base
 from services.auth.adapters.background import Background
 from services.auth.adapters.hashing import Hasher
+from services.auth.adapters.turnstile import Turnstile
 from services.auth.administration import Administration
 from services.auth.auditing import Auditor
 from services.auth.config import AuthConfig, read_secret
@@ -40,6 +41,8 @@ from services.auth.throttle import WINDOW_MS
 log = structlog.get_logger()
 
 TIDY_EVERY_S = 60.0
+PASSWORDS_AT_ONCE = 4  # enough that the hashing threads never run dry
+PASSWORDS_WAITING = 600  # some fifteen seconds of hashing: later ones would be given up before their turn
 
 
 @asynccontextmanager
@@ -100,6 +103,7 @@ def _use_cases(
         mails=Mails(ground, keys, credentials),
         terminal=Terminal(ground, TerminalStore()),
         background=background,
+        turnstile=Turnstile(inside_max=PASSWORDS_AT_ONCE, waiting_max=PASSWORDS_WAITING),
         auditor=Auditor(base.database, store, base.clock),
         keyring=keyring,
     )
