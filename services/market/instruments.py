@@ -102,6 +102,7 @@ def merged(
             said[name] = _typed(name, value)
     _place(said, given, base.get("sec_index", 0))
     _check(effective(symbol, {**base, **said}))
+    said.pop("point", None)  # it follows from digits; what was said of it has been held against them
     return said
 
 

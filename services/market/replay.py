@@ -17,6 +17,7 @@ from itertools import pairwise
 
 from libs.common.candles import TIME_MAX_MS, TIMEFRAMES, Candle, Timeframe, broker_timeframe, timeframe
 from libs.common.errors import ConfigInvalid
+from services.market.soundness import fault_of
 
 _NAMES: Mapping[str, str] = {
     "time": "|time|timestamp|date|datetime|open_time|opentime|gmt time|local time|utc|unix|unnamed: 0|index"
@@ -171,7 +172,8 @@ def read_candles(
         try:
             o, h, low, c = (float(row[at[name]]) for name in ("open", "high", "low", "close"))
             candle = Candle(_moment(row, at), o, h, low, c, _number(row, at, "volume", 0.0))
-            _check(candle)
+            if fault_of(candle) is not None:
+                raise ValueError("not a candle")
             spread = at.get("spread")
             found.append(
                 (
@@ -220,12 +222,6 @@ def _moment(row: Sequence[str], at: Mapping[str, int]) -> int:
 def _number(row: Sequence[str], at: Mapping[str, int], name: str, default: float) -> float:
     text = row[at[name]].strip() if name in at and at[name] < len(row) else ""
     return float(text) if text else default
-
-
-def _check(candle: Candle) -> None:
-    low, high = min(candle.open, candle.close), max(candle.open, candle.close)
-    if not (0 < candle.low <= low and high <= candle.high < math.inf and 0 <= candle.volume < math.inf):
-        raise ValueError("not a candle")
 
 
 def _frame(text: str) -> Timeframe:

@@ -30,6 +30,7 @@ from services.market.quotes import Line
 from services.market.reading import CandleReader
 from services.market.rounding import rounded
 from services.market.sessions import market_state
+from services.market.soundness import fault_of
 from services.market.store import Place, Store, Stored
 from services.market.writer import Writer
 
@@ -385,13 +386,7 @@ def _quote_ms(time: int, number: int) -> int:
 
 def _checked_candle(row: Sequence[Any], number: int) -> Candle:
     candle = Candle(*row)
-    if not all(math.isfinite(value) for value in candle[1:]):
-        raise InvalidData(f"candles[{number}]: a value was not a finite number")
-    if not 0 <= candle.open_ms <= TIME_MAX_MS:
-        raise InvalidData(f"candles[{number}]: time was not a Unix time in milliseconds")
-    low, high = min(candle.open, candle.close), max(candle.open, candle.close)
-    if not 0 < candle.low <= low or candle.high < high:
-        raise InvalidData(f"candles[{number}]: not 0 < low <= open, close <= high")
-    if candle.volume < 0:
-        raise InvalidData(f"candles[{number}]: volume was below 0")
+    fault = fault_of(candle)
+    if fault is not None:
+        raise InvalidData(f"candles[{number}]: {fault}")
     return candle

@@ -28,6 +28,7 @@ from services.market.adapters.dialect import (
     HeardTrade,
     RestRefused,
     Unreadable,
+    size_of,
 )
 
 KLINES_MAX = 1000  # in one answer
@@ -76,7 +77,7 @@ class Binance:
         if kind is None and "b" in message and "a" in message:
             return [_quote(message["s"], message["b"], message["a"])]
         if kind == "aggTrade":
-            return [HeardTrade(message["s"], float(message["q"]))]
+            return [HeardTrade(message["s"], size_of(message["q"]))]
         if kind == "serverShutdown":
             return [HeardLeave("serverShutdown")]
         if "error" in message or "code" in message:

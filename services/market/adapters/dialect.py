@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import aiohttp
+import msgspec
 
 from libs.common.candles import Candle, Timeframe
 from libs.common.messages.market import Instrument
@@ -61,6 +62,18 @@ class Unreadable(Exception):
     """A message of the exchange that means nothing to us."""
 
 
+# What reading a message of nobody knows what shape may raise.
+UNREADABLE = (
+    Unreadable,
+    msgspec.MsgspecError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+)
+
+
 class RestRefused(Exception):
     """The exchange will not answer this question, now or later."""
 
@@ -89,7 +102,7 @@ class Dialect(Protocol):
         ...
 
     def read(self, text: str) -> list[Heard]:
-        """What a message says; nothing for acknowledgements and heartbeats. Raises Unreadable."""
+        """What a message says; nothing for acknowledgements and heartbeats. Raises one of UNREADABLE."""
         ...
 
     async def snapshot(self, http: aiohttp.ClientSession, names: Sequence[str]) -> list[HeardQuote]:
@@ -101,3 +114,11 @@ class Dialect(Protocol):
     ) -> list[Candle]:
         """Bars since ``since_ms`` (0: the last ones), oldest first."""
         ...
+
+
+def size_of(given: str | float) -> float:
+    """A traded size; raises ValueError when it is none."""
+    size = float(given)
+    if not 0 <= size < float("inf"):
+        raise ValueError(f"size was {given}")
+    return size

@@ -18,13 +18,13 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
-import msgspec
 import structlog
 
 from libs.common.candles import TIMEFRAMES, Candle, Timeframe
 from libs.common.clock import Clock
 from services.market import metrics
 from services.market.adapters.dialect import (
+    UNREADABLE,
     Dialect,
     HeardCandles,
     HeardLeave,
@@ -32,11 +32,11 @@ from services.market.adapters.dialect import (
     HeardRefusal,
     HeardTrade,
     RestRefused,
-    Unreadable,
 )
 from services.market.feed import Sink, Tick
 from services.market.sessions import is_open
 from services.market.silence import Backoff, FeedAction, FeedLimits, FeedSilence, diagnose
+from services.market.soundness import fault_of
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -173,7 +173,7 @@ class ExchangeFeed:
         """Take in a message; the reason when the exchange asks us to leave."""
         try:
             heard = self._dialect.read(text)
-        except (Unreadable, msgspec.DecodeError, ValueError, TypeError, KeyError, IndexError) as e:
+        except UNREADABLE as e:
             metrics.FEED_GARBAGE.labels(self.source).inc()
             log.debug("feed message unreadable", feed=self.source, error=str(e), text=text[:200])
             return None
@@ -210,7 +210,9 @@ class ExchangeFeed:
             since_ms = self._owed.get(symbol, {}).pop(frame.id, None)
             if since_ms is None:
                 continue
-            wanted = [candle for candle in candles if candle.open_ms >= since_ms]
+            sound = [candle for candle in candles if fault_of(candle) is None]
+            metrics.FEED_GARBAGE.labels(self.source).inc(len(candles) - len(sound))
+            wanted = [candle for candle in sound if candle.open_ms >= since_ms]
             if wanted:
                 await sink.candles(symbol, frame, wanted)
             if not self._owed[symbol] and symbol not in self._complete:
@@ -330,7 +332,7 @@ class ExchangeFeed:
         except RestRefused as e:
             log.info("feed has none", feed=self.source, what=what, reason=str(e))
             return ()
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, TypeError, IndexError, KeyError) as e:
+        except (aiohttp.ClientError, OSError, TimeoutError, *UNREADABLE) as e:
             log.warning(
                 "feed not answered", feed=self.source, what=what, error=f"{type(e).__name__}: {e}"[:200]
             )

@@ -28,6 +28,7 @@ from services.market.adapters.dialect import (
     HeardRefusal,
     HeardTrade,
     Unreadable,
+    size_of,
 )
 from services.market.bars import aggregated, bars_of
 
@@ -83,7 +84,7 @@ class Kraken:
             case "ticker":
                 return [_quote(row) for row in message["data"]]
             case "trade":
-                return [HeardTrade(row["symbol"], float(row["qty"])) for row in message["data"]]
+                return [HeardTrade(row["symbol"], size_of(row["qty"])) for row in message["data"]]
             case "ohlc":
                 return self._candles(message) if message.get("type") == "snapshot" else []
             case "status" if message["data"][0].get("system") == "maintenance":

@@ -13,6 +13,7 @@ from libs.common.db import Database
 from libs.common.errors import RemoteError
 from libs.common.messages import market as m
 from services.market import builtins
+from services.market.instruments import effective
 from tests.integration.market.rig import Rig, open_rig
 
 
@@ -81,6 +82,16 @@ async def test_what_was_never_said_follows_from_what_was(rig: Rig) -> None:
     assert (before.group, before.point, before.tick_size, before.margin_hedged) == ("Stocks", 0.01, 0.01, 0.5)
     after = await rig.put_symbol("AAPL", digits=3)
     assert (after.point, after.tick_size, after.contract_size) == (0.001, 0.001, 1)
+
+
+async def test_what_was_read_can_be_written_back_and_changed_after_that(rig: Rig) -> None:
+    shown = (await rig.ask_json(subjects.SYMBOL_LIST, m.SymbolList()))["symbols"][0]
+    assert await rig.put_symbol(shown.pop("symbol"), **shown) == effective("EURUSD", shown)
+    assert (await rig.put_symbol("EURUSD", digits=3)).point == 0.001
+    group = (await rig.ask_json(subjects.GROUP_LIST, m.GroupList()))["groups"][0]
+    group["secgroups"] = [{"sec_index": 2, "show": 1, "lot_min": None, "comm_base": 1.0}]
+    written = await rig.put_group(group["group"], **{k: v for k, v in group.items() if k != "group"})
+    assert written.secgroups == (m.SecGroup(sec_index=2, comm_base=1.0),)
 
 
 @pytest.mark.parametrize(
