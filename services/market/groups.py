@@ -12,7 +12,7 @@ import msgspec
 from libs.common.errors import InvalidData
 from libs.common.messages.market import Group, Instrument, SecGroup, SecMargin
 from services.market.errors import SecurityGroupNotFound, SymbolNotFound
-from services.market.instruments import SECURITY_GROUPS
+from services.market.instruments import SECURITY_GROUPS, TEXT_MAX
 from services.market.profiles import RAW, Profile
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.\\/-]{0,63}$")
@@ -158,8 +158,8 @@ def _check_ranges(values: Mapping[str, Any], ranges: Mapping[str, tuple[float, f
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidData(f"{where}{name} was not a finite number")
-        if isinstance(value, str) and len(value) > 500:
-            raise InvalidData(f"{where}{name} was longer than 500 characters")
+        if isinstance(value, str) and (len(value) > TEXT_MAX or "\x00" in value):
+            raise InvalidData(f"{where}{name} was longer than {TEXT_MAX} characters, or had a NUL")
         low, high = ranges.get(name, (-math.inf, math.inf))
         if isinstance(value, int | float) and not low <= value <= high:
             raise InvalidData(f"{where}{name} was {value}, not within {low:g} to {high:g}")

@@ -138,8 +138,8 @@ def _check(instrument: Instrument) -> None:
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidData(f"{name} was not a finite number")
-        if isinstance(value, str) and len(value) > TEXT_MAX:
-            raise InvalidData(f"{name} was longer than {TEXT_MAX} characters")
+        if isinstance(value, str) and (len(value) > TEXT_MAX or "\x00" in value):
+            raise InvalidData(f"{name} was longer than {TEXT_MAX} characters, or had a NUL")
     for name in _POSITIVE:
         if values[name] <= 0:
             raise InvalidData(f"{name} was {values[name]}, not above 0")

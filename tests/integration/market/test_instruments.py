@@ -107,6 +107,8 @@ async def test_what_was_read_can_be_written_back_and_changed_after_that(rig: Rig
         ({"sessions": [[]] * 6}, "INVALID_DATA"),
         ({"sessions": [[{"open_hour": 25}]] + [[]] * 6}, "INVALID_DATA"),
         ({"point": 0.5}, "INVALID_DATA"),
+        ({"description": "\x00"}, "INVALID_DATA"),
+        ({"description": "x" * 501}, "INVALID_DATA"),
         ({"sec_index": 9}, "RET_SEC_NOT_FOUND"),
         ({"group": "Energies"}, "RET_SEC_NOT_FOUND"),
     ],
@@ -126,6 +128,7 @@ async def test_an_unfit_symbol_is_refused_and_changes_nothing(
     [
         ({"leverage": 100}, "INVALID_DATA", 400),
         ({"currency": "usd"}, "INVALID_DATA", 400),
+        ({"company": "\x00"}, "INVALID_DATA", 400),
         ({"default_leverage": 0}, "INVALID_DATA", 400),
         ({"secgroups": {"sec_index": 0}}, "INVALID_DATA", 400),
         ({"secgroups": [{"show": 0}]}, "INVALID_DATA", 400),
