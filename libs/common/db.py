@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -57,6 +58,16 @@ async def _prepare(connection: Connection) -> None:
     )
 
 
+# Whether the connection now going back to its pool holds nothing that must be reset. The release runs in
+# a task of its own, which inherits this.
+_as_it_is: ContextVar[bool] = ContextVar("as_it_is", default=False)
+
+
+async def _reset(connection: Connection) -> None:
+    if not _as_it_is.get():
+        await connection.reset()
+
+
 class Database:
     """A pool of one service's connections. Open with ``open_database``."""
 
@@ -66,14 +77,25 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction: commits at the end, rolls back on an error."""
-        async with self.pool.acquire() as connection, connection.transaction():
+        async with self.connection() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for reading."""
-        async with self.pool.acquire() as connection:
+        """A connection for queries. What it does must end with the query or its transaction.
+
+        Session state (advisory locks, SET, LISTEN) belongs on a connection from ``pool.acquire()``,
+        which is reset when it goes back; that costs a round trip each time, so these are not.
+        """
+        connection = await self.pool.acquire()
+        try:
             yield connection
+        finally:
+            as_it_is = _as_it_is.set(True)
+            try:
+                await self.pool.release(connection)
+            finally:
+                _as_it_is.reset(as_it_is)
 
     async def problem(self) -> str | None:
         """Why the database can't be used, or None."""
@@ -100,6 +122,7 @@ async def open_database(
         statement_cache_size=512,
         max_cached_statement_lifetime=0,  # default 300 s: a prepared statement stays useful
         init=_prepare,
+        reset=_reset,  # default: four statements and a round trip after every use
         server_settings={"application_name": application, "jit": "off", "TimeZone": "UTC"},
     )
     try:

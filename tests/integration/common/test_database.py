@@ -99,3 +99,52 @@ def test_a_query_file_out_of_form_is_refused(tmp_path: Path, text: str, reason: 
     path.write_text(text)
     with pytest.raises(QueryFileInvalid, match=reason):
         load_queries(path)
+
+
+async def test_a_connection_goes_back_as_it_is_unless_it_was_taken_for_session_state(
+    database: MakeDatabase,
+) -> None:
+    pool = await database("auth")
+
+    async def held() -> int:
+        locks: int = await pool.pool.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        return locks
+
+    async with pool.pool.acquire() as connection:
+        await connection.execute("SELECT pg_advisory_lock(4711)")
+        assert await held() == 1
+    assert await held() == 0, "a connection from the pool itself is reset"
+    async with pool.connection() as connection:
+        await connection.execute("SET application_name = 'seen'")
+        process = await connection.fetchval("SELECT pg_backend_pid()")
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT pg_backend_pid()") == process
+        assert await connection.fetchval("SHOW application_name") == "seen", "no round trip for a reset"
+
+
+async def test_a_transaction_that_fails_or_is_cancelled_leaves_its_connection_clean(
+    database: MakeDatabase,
+) -> None:
+    pool = await database("auth")
+    with pytest.raises(ZeroDivisionError):
+        async with pool.transaction() as tx:
+            await tx.execute("INSERT INTO auth.login (login, kind) VALUES (7, 'staff')")
+            raise ZeroDivisionError
+    begun = asyncio.Event()
+
+    async def slow() -> None:
+        async with pool.transaction() as tx:
+            await tx.execute("INSERT INTO auth.login (login, kind) VALUES (8, 'staff')")
+            begun.set()
+            await tx.execute("SELECT pg_sleep(60)")
+
+    task = asyncio.create_task(slow())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM auth.login") == 0
+        await connection.execute("INSERT INTO auth.login (login, kind) VALUES (9, 'staff')")
+    async with pool.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM auth.login") == 1
