@@ -180,6 +180,14 @@ def _alert_delete(request: AlertDeleteRequest, caller: Caller) -> alerts.AlertDe
     return alerts.AlertDelete(id=request.id, login=caller.login)
 
 
+def _alert_log_delete(request: AlertDeleteRequest, caller: Caller) -> alerts.AlertLogDelete:
+    return alerts.AlertLogDelete(id=request.id, login=caller.login)
+
+
+def _alert_log_clear(request: AccountRequest, caller: Caller) -> alerts.AlertLogClear:
+    return alerts.AlertLogClear(login=caller.login)
+
+
 def _alert_logs(request: AlertLogsRequest, caller: Caller) -> alerts.AlertLogAsk:
     return alerts.AlertLogAsk(login=caller.login, limit=request.limit, offset=request.offset)
 
@@ -484,6 +492,33 @@ ALERTS = (
         command=subjects.ALERT_LOG_LIST,
         message=_alert_logs,
         response=alerts.AlertLogTable,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/price_alert/log/{id}",
+        surface="broker",
+        tags=("price alerts",),
+        summary="Take one row of the alert log away",
+        access=ACCOUNT_OF_OWNER,
+        repeat="idempotent",
+        request=AlertDeleteRequest,
+        command=subjects.ALERT_LOG_DELETE,
+        message=_alert_log_delete,
+        response=alerts.AlertIds,
+        errors=("NOT_FOUND",),
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/price_alert/logs",
+        surface="broker",
+        tags=("price alerts",),
+        summary="Take the whole alert log away",
+        access=ACCOUNT_OF_OWNER,
+        repeat="idempotent",
+        request=AccountRequest,
+        command=subjects.ALERT_LOG_CLEAR,
+        message=_alert_log_clear,
+        response=house.Done,
     ),
 )
 

@@ -141,7 +141,7 @@ class AlertUpdateRequest(AccountRequest, frozen=True, kw_only=True):
 
 
 class AlertDeleteRequest(AccountRequest, frozen=True, kw_only=True):
-    """Remove a price alert."""
+    """Remove a price alert, or a row of its log."""
 
     id: Count
 

@@ -14,6 +14,7 @@ import pytest
 from libs.common.clock import SystemClock
 from services.gateway.endpoints import ENDPOINTS
 from services.gateway.endpoints.row import PUBLIC, Endpoint
+from tests.conftest import wait_until
 from tests.contract.auth.people import PASSWORD, Caller, Town, new_email
 from tests.contract.auth.permissions import KINDS, documented, faults
 from tests.contract.gateway.samples import SAMPLES
@@ -119,6 +120,20 @@ async def alert_delete(cast: Cast, caller: Caller) -> tuple[str, Any]:
     return f"/price_alert/{await alert_of(cast, caller)}?login={cast.owner.login}", None
 
 
+async def log_row_delete(cast: Cast, caller: Caller) -> tuple[str, Any]:
+    login = cast.owner.login
+    already = {"symbol": "EURUSD", "side": 0, "condition": 2, "repeat_mode": 0, "target_price": 0.1}
+    made = await cast.owner.done("POST", "/price_alert", {**already, "login": login})
+    quote = {"symbol": "EURUSD", "bid": 1.1, "ask": 1.2}
+    await cast.callers["admin"].done("POST", "/admin/quotes", {"quotes": [quote]})
+
+    async def logged() -> int | None:
+        table = await cast.owner.done("GET", f"/price_alert/logs?login={login}")
+        return next((row[0] for row in table["rows"] if row[1] == made["rows"][0][0]), None)
+
+    return f"/price_alert/log/{await wait_until(logged)}?login={login}", None
+
+
 async def watch_update(cast: Cast, caller: Caller) -> tuple[str, Any]:
     body = {"symbol": "EURUSD", "login": cast.owner.login}
     await cast.owner.done("POST", "/market/watch", body)
@@ -210,6 +225,7 @@ PREPARED: dict[str, Prepare] = {
     "POST /sign/refresh": refresh,
     "PUT /price_alert": alert_update,
     "DELETE /price_alert/{id}": alert_delete,
+    "DELETE /price_alert/log/{id}": log_row_delete,
     "PUT /market/watch": watch_update,
     "PUT /account/password": password,
     "POST /customer/registration": registration,

@@ -30,6 +30,8 @@ SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "PUT /price_alert": ("/price_alert", {"id": 5, "status": 0, "login": 7}),
     "DELETE /price_alert/{id}": ("/price_alert/5?login=7", None),
     "GET /price_alert/logs": ("/price_alert/logs?login=7&limit=10", None),
+    "DELETE /price_alert/log/{id}": ("/price_alert/log/5?login=7", None),
+    "DELETE /price_alert/logs": ("/price_alert/logs?login=7", None),
     "GET /admin/symbols": ("/admin/symbols", None),
     "PUT /admin/symbols/{symbol}": ("/admin/symbols/BTC%2FUSDT", {"digits": 2}),
     "GET /admin/groups": ("/admin/groups", None),
