@@ -178,6 +178,8 @@ class Courier:
         channel = self._channels.get(lane.channel)
         if lane.not_before_ms > now_ms:
             return lane.not_before_ms
+        if lane.status != "verified":
+            return await self._without_binding(lane)
         if channel is None or not channel.is_on:
             return await self._without_channel(lane)
         for unit in (await self._units(lane, channel))[:UNITS_MAX]:
@@ -196,6 +198,17 @@ class Courier:
             if lane.not_before_ms > self._clock.now_ms() or lane.status == "gone":
                 break
         return lane.not_before_ms
+
+    async def _without_binding(self, lane: Lane) -> int:
+        """It was taken away while something was being written for it."""
+        async with self._database.transaction() as tx:
+            await self._store.lock_recipient(tx, lane.id)
+            ended = await self._store.end_waiting(
+                tx, lane.id, self._clock.now_ms(), "the channel was unbound"
+            )
+            await self._settle_lane(tx, lane, ended=ended)
+        metrics.deliveries.labels(lane.channel, FAILED).inc(ended)
+        return 0
 
     async def _without_channel(self, lane: Lane) -> int:
         """The operator has not set it up, or no longer: what waits grows old and is given up."""
@@ -249,9 +262,9 @@ class Courier:
         """Keep the lease, use the rates, count the attempt; nothing is used or counted if it may not be."""
         async with self._database.transaction() as tx:
             now_ms = self._clock.now_ms()
-            if not await self._store.renew_lease(tx, lane, now_ms + LEASE_MS):
+            tat_ms = await self._store.renew_lease(tx, lane, now_ms + LEASE_MS)
+            if tat_ms is None:
                 return Begun(lost_lease=True)
-            tat_ms = await self._store.recipient_tat(tx, lane.id)
             allowed_ms = allowed_at_ms(tat_ms, now_ms, channel.recipient_rate)
             if allowed_ms > now_ms:
                 return Begun(wait_until_ms=allowed_ms)

@@ -43,6 +43,7 @@ CONSUMER = "notifier"
 WAITING_MAX = 10_000  # per recipient; beyond it a delivery is dead at once, visible to staff
 LEVEL_MAX = 1_000
 FACT_BYTES_MAX = 64 * 1024
+KNOWN_MAX = 100_000  # logins remembered as known; then the set begins anew
 OWNER_ATTEMPTS = 6  # so often a fact waits for auth to say whose account it is
 # Message keys with a template of ours; others show the title and text of the fact.
 WRITTEN_HERE = frozenset({"PRICE_ALERT", "OPEN_ORDER", "MARGIN_CALL", "STOP_OUT", "TRADE_REJECTED"})
@@ -77,6 +78,7 @@ class Planner:
         self._vault = vault
         self._wake = wake
         self._digits = Digits(bus, clock)
+        self._known: set[int] = set()
 
     # ── facts ──
 
@@ -106,17 +108,19 @@ class Planner:
         async with self._database.transaction() as tx:
             if not await self._outbox.claim(tx, CONSUMER, inbound.event_id or notice.event_id):
                 return Ack.DONE
-            await self._plan(tx, notice, digits)
+            is_due = await self._plan(tx, notice, digits)
         metrics.notices.labels(metrics.token_label(notice.token)).inc()
         self._relay.wake()
-        self._wake()
+        if is_due:
+            self._wake()
         return Ack.DONE
 
     # ── planning ──
 
-    async def _plan(self, tx: Connection, notice: Notice, digits: int | None) -> None:
+    async def _plan(self, tx: Connection, notice: Notice, digits: int | None) -> bool:
+        """Write down what somebody is told; whether anything is to be delivered."""
         owner = await self._store.owner(tx, notice.login)
-        said = owner[1] if owner is not None else Said()
+        said = owner.said if owner is not None else Said()
         written = self.write(notice, said, digits)
         now_ms = self._clock.now_ms()
         raised_ms = min(notice.raised_ms, now_ms)
@@ -125,7 +129,7 @@ class Planner:
         push = fact(NOTIFICATION_PUSH, frame, self._ids.event_id(), login=notice.login)
         await self._outbox.append(tx, [push])
         if owner is None or not is_wanted(notice.confidence, said.min_confidence):
-            return
+            return False
         draft = Draft(
             event_id=notice.event_id,
             type=type_of(notice.token),
@@ -138,18 +142,20 @@ class Planner:
             data=notice.data,
             traceparent=current_traceparent(),
         )
-        usable = [
-            (recipient_id, waiting)
-            for recipient_id, channel, waiting in await self._store.wanted_recipients(tx, owner[0])
-            if said.enabled.get(channel, False) and (notice.channels is None or channel in notice.channels)
+        wanted = [
+            reached
+            for reached in owner.reached
+            if said.enabled.get(reached.channel, False)
+            and (notice.channels is None or reached.channel in notice.channels)
         ]
         await self._store.insert_deliveries(
             tx,
             draft,
-            [recipient_id for recipient_id, waiting in usable if waiting < WAITING_MAX],
-            [recipient_id for recipient_id, waiting in usable if waiting >= WAITING_MAX],
+            [reached.id for reached in wanted if reached.waiting < WAITING_MAX],
+            [reached.id for reached in wanted if reached.waiting >= WAITING_MAX],
             now_ms,
         )
+        return bool(wanted)
 
     def write(self, notice: Notice, said: Said, digits: int | None) -> Written:
         """The notice in a person's language; a token without a template shows what its owner wrote."""
@@ -168,8 +174,11 @@ class Planner:
 
     async def _learn_owner(self, login: int) -> None:
         """The fact that tells whose account it is may be on its way: then auth is asked."""
+        if login in self._known:
+            return
         async with self._database.connection() as db:
-            if await self._store.owner(db, login) is not None:
+            if await self._store.is_known(db, login):
+                self._remember(login)
                 return
         try:
             account = await self._bus.request(ACCOUNT_OF, AccountAsk(login=login))
@@ -181,6 +190,12 @@ class Planner:
             raise AccountUnknown(f"auth: {e}") from e
         async with self._database.transaction() as tx:
             await self._know(tx, login, account.person_id, account.email)
+
+    def _remember(self, login: int) -> None:
+        """An account never goes from known to unknown, so it need not be looked up for each fact."""
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known.add(login)
 
     async def _know(self, tx: Connection, login: int, person_id: int, email: str) -> None:
         now_ms = self._clock.now_ms()

@@ -31,6 +31,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     enabled: dict[str, bool] = {}
     min_confidence: float = 0.0
     quiet: tuple[str, str] | None = None
+    quiet_zoned: bool = False  # the zone was said with the hours, so it is answered with them
     digest: str = Digest.OFF.value
     language: str = DEFAULT_LANGUAGE
     timezone: str = "UTC"
@@ -80,7 +81,8 @@ def shown(said: Said, bound: Collection[str]) -> Preferences:
     }
     quiet = None
     if said.quiet is not None:
-        quiet = QuietHours(start=said.quiet[0], end=said.quiet[1], timezone=said.timezone)
+        where = said.timezone if said.quiet_zoned else msgspec.UNSET
+        quiet = QuietHours(start=said.quiet[0], end=said.quiet[1], timezone=where)
     return Preferences(
         email=EmailChoice(enabled=said.enabled.get("email", False)),
         min_confidence=said.min_confidence,
@@ -134,7 +136,7 @@ def _read_confidence(value: Any) -> float:
 
 def _read_quiet(value: Any) -> dict[str, Any]:
     if value is None:
-        return {"quiet": None}
+        return {"quiet": None, "quiet_zoned": False}
     if not isinstance(value, Mapping) or set(value) - {"start", "end", "timezone"}:
         raise InvalidParam(
             "quiet_hours is null or an object with start and end",
@@ -142,7 +144,8 @@ def _read_quiet(value: Any) -> dict[str, Any]:
             allowed=["start", "end", "timezone"],
         )
     changes: dict[str, Any] = {
-        "quiet": (_read_clock("start", value.get("start")), _read_clock("end", value.get("end")))
+        "quiet": (_read_clock("start", value.get("start")), _read_clock("end", value.get("end"))),
+        "quiet_zoned": value.get("timezone") is not None,
     }
     if value.get("timezone") is not None:
         changes["timezone"] = _read_timezone(value["timezone"], "quiet_hours.timezone")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,22 @@ from services.notifier.preferences import Said, read_said
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 NEVER_MS = 2**62
+
+
+class Reached(NamedTuple):
+    """A usable address of a person, and how much waits for it."""
+
+    id: int
+    channel: str
+    waiting: int
+
+
+class Owner(NamedTuple):
+    """The person behind a login."""
+
+    person_id: int
+    said: Said
+    reached: tuple[Reached, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +101,21 @@ class Store:
         """Know a person."""
         await tx.execute(QUERIES["add_person"], person_id, now_ms)
 
-    async def owner(self, db: Connection, login: int) -> tuple[int, Said] | None:
-        """The person behind a login, and what it said."""
-        row = await db.fetchrow(QUERIES["owner"], login)
-        return None if row is None else (row["person_id"], read_said(row["said"]))
+    async def owner(self, db: Connection, login: int) -> Owner | None:
+        """The person behind a login, what it said, and where it can be reached; None when nobody knows."""
+        rows = await db.fetch(QUERIES["owner"], login)
+        if not rows:
+            return None
+        reached = [
+            Reached(row["recipient_id"], row["channel"], row["waiting"])
+            for row in rows
+            if row["recipient_id"] is not None
+        ]
+        return Owner(rows[0]["person_id"], read_said(rows[0]["said"]), tuple(reached))
+
+    async def is_known(self, db: Connection, login: int) -> bool:
+        """Whether somebody told whose account a login is."""
+        return bool(await db.fetchval(QUERIES["is_known"], login))
 
     async def said(self, db: Connection, person_id: int, *, lock: bool = False) -> Said | None:
         """What a person said; None for a person never heard of."""
@@ -134,10 +161,6 @@ class Store:
         """The address of another service's mails."""
         found: int | None = await tx.fetchval(QUERIES["mail_recipient"], channel, target_key)
         return found
-
-    async def wanted_recipients(self, db: Connection, person_id: int) -> list[tuple[int, str, int]]:
-        """Id, channel and how many wait, of a person's usable addresses."""
-        return [tuple(row) for row in await db.fetch(QUERIES["wanted_recipients"], person_id)]
 
     async def bindings(self, db: Connection, person_id: int) -> list[Binding]:
         """A person's addresses."""
@@ -276,9 +299,10 @@ class Store:
         due_ms: int = await db.fetchval(QUERIES["next_due"])
         return due_ms
 
-    async def renew_lease(self, db: Connection, lane: Lane, until_ms: int) -> bool:
-        """Keep a lease; False when it was lost."""
-        return await db.fetchval(QUERIES["renew_lease"], lane.id, lane.lease_token, until_ms) is not None
+    async def renew_lease(self, db: Connection, lane: Lane, until_ms: int) -> float | None:
+        """Keep a lease: the recipient's rate state, None when the lease was lost."""
+        tat_ms: float | None = await db.fetchval(QUERIES["renew_lease"], lane.id, lane.lease_token, until_ms)
+        return tat_ms
 
     async def due_deliveries(
         self, db: Connection, recipient_id: int, now_ms: int, limit: int
@@ -314,10 +338,6 @@ class Store:
     async def begin_attempt(self, tx: Connection, ids: Sequence[int], batch_id: str | None) -> int:
         """Count an attempt before it is made; how many still wait for one."""
         return len(await tx.fetch(QUERIES["begin_attempt"], list(ids), batch_id))
-
-    async def recipient_tat(self, db: Connection, recipient_id: int) -> float:
-        """A recipient's rate state."""
-        return float(await db.fetchval(QUERIES["recipient_tat"], recipient_id))
 
     async def set_tat(self, tx: Connection, recipient_id: int, tat_ms: float) -> None:
         """Use some of a recipient's rate."""

@@ -112,11 +112,14 @@ class ChannelChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuietHours(msgspec.Struct, frozen=True, kw_only=True):
-    """From ``start`` to ``end`` (HH:MM in ``timezone``) nothing below level 20 is sent to people."""
+    """From ``start`` to ``end`` (HH:MM in the person's zone) nothing below level 20 is sent to people.
+
+    A ``timezone`` given here is the person's; it is answered here if it was given here.
+    """
 
     start: str
     end: str
-    timezone: str = "UTC"
+    timezone: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Preferences(msgspec.Struct, frozen=True, kw_only=True):

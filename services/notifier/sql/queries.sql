@@ -15,11 +15,20 @@ INSERT INTO notifier.account (login, person_id) VALUES ($1, $2)
 ON CONFLICT (login) DO UPDATE SET person_id = EXCLUDED.person_id;
 
 -- name: owner
--- The person behind a login, and what it said.
+-- The person behind a login, what it said, and its addresses that can be used: at least one row for a known
+-- login.
 -- $1 login
-SELECT p.person_id, p.said
-  FROM notifier.account AS a JOIN notifier.person AS p USING (person_id)
- WHERE a.login = $1;
+SELECT p.person_id, p.said, r.id AS recipient_id, r.channel, r.waiting
+  FROM notifier.account AS a
+  JOIN notifier.person AS p USING (person_id)
+  LEFT JOIN notifier.recipient AS r ON r.person_id = p.person_id AND r.status = 'verified'
+ WHERE a.login = $1
+ ORDER BY r.id;
+
+-- name: is_known
+-- Whether somebody told whose account a login is.
+-- $1 login
+SELECT EXISTS (SELECT FROM notifier.account WHERE login = $1) AS known;
 
 -- name: said
 -- What a person said.
@@ -52,14 +61,6 @@ RETURNING id;
 -- Where another service has mail sent.
 -- $1 channel  $2 target_key
 SELECT id FROM notifier.recipient WHERE channel = $1 AND target_key = $2 AND person_id IS NULL;
-
--- name: wanted_recipients
--- The addresses of a person that can be used.
--- $1 person_id
-SELECT id, channel, waiting
-  FROM notifier.recipient
- WHERE person_id = $1 AND status = 'verified'
- ORDER BY id;
 
 -- name: bindings
 -- The bindings of a person that were not taken away.
@@ -228,10 +229,10 @@ SELECT coalesce(min(greatest(due_ms, lease_until_ms)), 4611686018427387904) AS d
  WHERE due_ms < 4611686018427387904;
 
 -- name: renew_lease
--- Keep a lease; no row comes back when it was lost.
+-- Keep a lease: how far the recipient's rate is used up; no row comes back when the lease was lost.
 -- $1 id  $2 lease_token  $3 lease_until_ms
 UPDATE notifier.recipient SET lease_until_ms = $3 WHERE id = $1 AND lease_token = $2
-RETURNING id;
+RETURNING tat_ms;
 
 -- name: due_deliveries
 -- What is due for a recipient, the longest due first.
@@ -280,11 +281,6 @@ UPDATE notifier.pace SET tat_ms = $2 WHERE channel = $1;
 UPDATE notifier.delivery SET attempts = attempts + 1, batch_id = $2
  WHERE id = ANY($1::bigint[]) AND state = 'pending'
 RETURNING id;
-
--- name: recipient_tat
--- How far a recipient's rate is used up.
--- $1 id
-SELECT tat_ms FROM notifier.recipient WHERE id = $1;
 
 -- name: set_tat
 -- Use some of a recipient's rate.

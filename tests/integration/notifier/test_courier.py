@@ -365,6 +365,17 @@ async def test_an_operator_without_the_channel_lets_what_waits_grow_old(
     assert await rig.states() == ["dead"]
 
 
+async def test_what_was_written_for_a_binding_just_taken_away_is_not_sent(
+    rig: Rig, receiver: Receiver
+) -> None:
+    await bound(rig, receiver)
+    await rig.fire()
+    await rig.rows("UPDATE notifier.recipient SET status = 'closed' WHERE channel = 'webhook' RETURNING id")
+    await rig.work()
+    assert (await rig.states(), receiver.calls) == (["failed"], [])
+    assert await rig.work() == 0
+
+
 async def test_an_address_sealed_with_another_key_has_failed_and_says_so(
     rig: Rig, receiver: Receiver
 ) -> None:
