@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from deploy.local.settings import ROOT, Settings
+from libs.common.config import PREFIX, SETTINGS
 
 # Secrets of one service: nobody else is told.
-_PRIVATE = {"TRADEWIND_ADMIN_PASSWORD": "auth", "TRADEWIND_SECRET_KEY": "auth"}
+_PRIVATE = {PREFIX + name: setting.only for name, setting in SETTINGS.items() if setting.only}
 
 
 # Small processes on a small machine: numpy brings no thread per core into each of them; malloc keeps no
@@ -78,7 +79,11 @@ def environment_of(
     private: Mapping[str, str],
 ) -> dict[str, str]:
     """The environment of one process. ``private``: the secrets of ``_PRIVATE``, told to their owner only."""
-    environ = {name: value for name, value in inherited.items() if name not in {*_PRIVATE, "DATABASE_URL"}}
+    environ = {
+        name: value
+        for name, value in inherited.items()
+        if name != "DATABASE_URL" and _PRIVATE.get(name, process.service) == process.service
+    }
     environ |= {name: value for name, value in private.items() if value and _PRIVATE[name] == process.service}
     environ |= {
         "NATS_URL": addresses.buses[process.service],

@@ -22,11 +22,15 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A name operators rely on: what it does, its default as text, whether it must stay secret."""
+    """A name operators rely on: what it does, its default as text, whether it must stay secret.
+
+    ``only`` names the one service the local stack tells a secret to; empty: every process.
+    """
 
     meaning: str
     default: str = ""
     secret: bool = False
+    only: str = ""
 
 
 SETTINGS: dict[str, Setting] = {
@@ -44,10 +48,10 @@ SETTINGS: dict[str, Setting] = {
     "BINANCE_REST_URL": Setting("Binance REST address", "https://api.binance.com"),
     "KRAKEN_WS_URL": Setting("Kraken stream address", "wss://ws.kraken.com/v2"),
     "ADMIN_PASSWORD": Setting(
-        "password of staff login 1 at the first start; empty prints a random one", "", True
+        "password of staff login 1 at the first start; empty prints a random one", "", True, "auth"
     ),
     "SECRET_KEY": Setting(
-        "key that encrypts signing keys at rest; empty uses a file in the data folder", "", True
+        "key that encrypts signing keys at rest; empty uses a file in the data folder", "", True, "auth"
     ),
     "SIGNUP": Setting("whether people may sign up by themselves: on or off", "on"),
     "SIGNUP_GROUPS": Setting("comma-separated groups a sign-up may name; the first is the default", "demo"),
@@ -65,16 +69,18 @@ SETTINGS: dict[str, Setting] = {
     "X402_PAY_TO": Setting("address that receives x402 payments; empty switches them off"),
     "X402_FACILITATOR_URL": Setting("x402 facilitator", "https://x402.org/facilitator"),
     "X402_NETWORK": Setting("x402 network", "base"),
-    "STRIPE_SECRET_KEY": Setting("Stripe API key; empty switches Stripe off", "", True),
-    "STRIPE_WEBHOOK_SECRET": Setting("secret of Stripe's webhook signatures", "", True),
+    "STRIPE_SECRET_KEY": Setting("Stripe API key; empty switches Stripe off", "", True, "billing"),
+    "STRIPE_WEBHOOK_SECRET": Setting("secret of Stripe's webhook signatures", "", True, "billing"),
     "STRIPE_API_URL": Setting("Stripe API address", "https://api.stripe.com"),
-    "NOWPAYMENTS_API_KEY": Setting("NOWPayments API key; empty switches it off", "", True),
+    "NOWPAYMENTS_API_KEY": Setting("NOWPayments API key; empty switches it off", "", True, "billing"),
     "NOWPAYMENTS_API_URL": Setting("NOWPayments API address", "https://api.nowpayments.io"),
-    "NOWPAYMENTS_IPN_SECRET": Setting("secret of NOWPayments' callback signatures", "", True),
+    "NOWPAYMENTS_IPN_SECRET": Setting("secret of NOWPayments' callback signatures", "", True, "billing"),
     "LIQUIDITY_MODE": Setting("liquidity of a pool in token prices: usd or legacy", "usd"),
-    "SMTP_URL": Setting("mail server, smtp://user:password@host:port; empty logs mail instead", "", True),
+    "SMTP_URL": Setting(
+        "mail server, smtp://user:password@host:port; empty logs mail instead", "", True, "notifier"
+    ),
     "MAIL_FROM": Setting("sender of mails", "Tradewind <tradewind@localhost>"),
-    "TELEGRAM_BOT_TOKEN": Setting("Telegram bot token; empty switches the channel off", "", True),
+    "TELEGRAM_BOT_TOKEN": Setting("Telegram bot token; empty switches the channel off", "", True, "notifier"),
     "TELEGRAM_API_URL": Setting("Telegram Bot API address", "https://api.telegram.org"),
     "DISCORD_API_URL": Setting("Discord API address", "https://discord.com/api"),
     "SLACK_API_URL": Setting("address of Slack's incoming webhooks", "https://hooks.slack.com"),
@@ -84,6 +90,7 @@ SETTINGS: dict[str, Setting] = {
         "the channel off",
         "",
         True,
+        "notifier",
     ),
     "NTFY_URL": Setting("ntfy server of topics that name none", "https://ntfy.sh"),
     "APPRISE_SCHEMES": Setting(
@@ -94,6 +101,7 @@ SETTINGS: dict[str, Setting] = {
         "key that seals addresses of people and makes webhook secrets; empty uses a file in the data folder",
         "",
         True,
+        "notifier",
     ),
     "NOTIFY_ALLOW_PRIVATE": Setting(
         "for tests only: on lets webhooks reach private and loopback addresses and plain HTTP", "off"

@@ -81,10 +81,13 @@ def test_a_secret_reaches_its_owner_only() -> None:
         "TRADEWIND_SECRET_KEY": "k" * 64,
     }
     private = {name: value for name, value in inherited.items() if name.startswith("TRADEWIND")}
+    inherited["TRADEWIND_SMTP_URL"] = "smtp://user:secret@mail.example"
     auth = environment_of(Process("auth", 0), found, addresses, inherited, private)
     gateway = environment_of(Process("gateway", 0), found, addresses, inherited, private)
     assert auth["TRADEWIND_ADMIN_PASSWORD"] == "open sesame"
     assert auth["DATABASE_URL"] == "postgresql://auth"
-    assert not {"TRADEWIND_ADMIN_PASSWORD", "TRADEWIND_SECRET_KEY", "DATABASE_URL"} & set(gateway)
+    secrets = {"TRADEWIND_ADMIN_PASSWORD", "TRADEWIND_SECRET_KEY", "TRADEWIND_SMTP_URL", "DATABASE_URL"}
+    assert not secrets & set(gateway)
+    assert "TRADEWIND_SMTP_URL" not in auth
     assert gateway["NATS_URL"] == "nats://gateway"
     assert gateway["PATH"] == "/bin"
