@@ -1,0 +1,77 @@
+"""Readers that ask over and over, cheaply: prebuilt requests on kept connections, answers only counted.
+
+A process of its own, so that what is measured is the server and not who asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import uvloop
+
+from bench.children import answer_lines, read_line, write_line
+
+_LENGTH = re.compile(rb"(?i)content-length: (\d+)")
+
+
+class Reader(asyncio.Protocol):
+    """One connection: a request, its answer, the next request."""
+
+    def __init__(self, request: bytes, count: Counter) -> None:
+        self._request = request
+        self._count = count
+        self._buffer = b""
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, separator, rest = self._buffer.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = _LENGTH.search(head)
+        if length is None or len(rest) < int(length[1]):
+            return
+        self._buffer = b""
+        if not head.startswith(b"HTTP/1.1 200"):
+            self._count.bad += 1
+        self._count.done += 1
+        if self._count.running:
+            self._transport.write(self._request)
+        else:
+            self._transport.close()
+
+
+class Counter:
+    """What the readers of one round have together."""
+
+    def __init__(self) -> None:
+        self.running = True
+        self.done = 0
+        self.bad = 0
+
+
+async def main() -> None:
+    """One round per line asked: ``{port, token, readers, seconds}``."""
+    read_line()
+    write_line({"ready": True})
+
+    async def answer(asked: Any) -> dict[str, Any]:
+        head = f"GET /settings HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {asked['token']}\r\n\r\n"
+        count = Counter()
+        loop = asyncio.get_running_loop()
+        for _ in range(asked["readers"]):
+            await loop.create_connection(lambda: Reader(head.encode(), count), "127.0.0.1", asked["port"])
+        await asyncio.sleep(asked["seconds"])
+        count.running = False
+        return {"done": count.done, "bad": count.bad}
+
+    await answer_lines(answer)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
