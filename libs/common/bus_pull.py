@@ -11,14 +11,24 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from libs.common.bus import Ack, ConsumeHandler, Consumer, Entry, Inbound, Stored, Terminate, Window
+from libs.common.bus import (
+    HEADER_ID,
+    Ack,
+    ConsumeHandler,
+    Consumer,
+    Entry,
+    Inbound,
+    Stored,
+    Terminate,
+    Window,
+)
 from libs.common.bus_requests import pull_request
 from libs.common.errors import AppError, MessageUnreadable, Retry
 
@@ -29,6 +39,8 @@ EXPIRES_S = 30.0
 HEARTBEAT_S = 2.0
 SILENCE_S_MAX = 5.0
 RETRY_S = 0.5
+FILL = 1000  # messages of one look for what is missing
+REMEMBERED_MAX = 4096  # messages by which a follower tells a repeat, and whether a stream lost its tail
 
 Append = Callable[[str, Sequence[Entry]], Awaitable[list[int]]]
 History = Callable[[str, str, int, int], Awaitable[Window]]
@@ -237,8 +249,41 @@ def dead_letter(consumer: Consumer, inbound: Inbound, reason: str) -> Entry:
     )
 
 
+class Passed:
+    """What a follower passed on last: the seq of each message id, to tell a repeat and a changed stream."""
+
+    def __init__(self) -> None:
+        self._seqs: dict[str, int] = {}
+
+    def add(self, stored: Stored) -> bool:
+        """Take note of a message; False when its id was there before."""
+        event_id = stored.headers.get(HEADER_ID)
+        if not event_id:
+            return True
+        known = self._seqs.pop(event_id, None) is not None
+        self._seqs[event_id] = stored.seq
+        if len(self._seqs) > REMEMBERED_MAX:
+            del self._seqs[next(iter(self._seqs))]
+        return not known
+
+    def holds(self, stored: Stored) -> bool:
+        """Whether this message was met at this very place; one without an id can't be told apart."""
+        event_id = stored.headers.get(HEADER_ID)
+        return not event_id or self._seqs.get(event_id) == stored.seq
+
+    def pieces(self) -> Iterator[int]:
+        """Where to begin reading, so that pieces of ``BATCH`` notes are met from the newest back."""
+        seqs = sorted(self._seqs.values(), reverse=True)
+        yield from (min(seqs[start : start + BATCH]) for start in range(0, len(seqs), BATCH))
+
+
 class Follower:
-    """A stream's new messages, in order and without a gap, to one reader; no acknowledgements."""
+    """A stream's new messages, in order and without a gap, to one reader; no acknowledgements.
+
+    A server that was killed may come back without a stream's tail, and a stream may have been made
+    anew: what follows the last message that still stands in its place is passed on, but for what was
+    passed on before and sent again by its owner.
+    """
 
     def __init__(
         self,
@@ -253,6 +298,7 @@ class Follower:
         self._callback = callback
         self._history = history
         self._last_seq = last_seq
+        self._passed = Passed()
         self._delivered = 0
         self._check = asyncio.Event()
         self._puller = Puller(connection, name, consumer, self._take)
@@ -261,6 +307,10 @@ class Follower:
 
     async def start(self) -> None:
         """Begin following."""
+        window = await self._read(self._last_seq - BATCH, BATCH)
+        for stored in window.entries:
+            if stored.seq <= self._last_seq:
+                self._passed.add(stored)
         await self._puller.start()
         self._task = asyncio.create_task(self._fill_holes(), name=f"follow {self._consumer.durable}")
 
@@ -297,7 +347,8 @@ class Follower:
     def _pass(self, stored: Stored) -> None:
         if stored.seq > self._last_seq:
             self._last_seq = stored.seq
-            self._callback(stored)
+            if self._passed.add(stored):
+                self._callback(stored)
 
     async def _fill_holes(self) -> None:
         while True:
@@ -311,21 +362,36 @@ class Follower:
                 await asyncio.sleep(RETRY_S)
 
     async def _fill(self) -> None:
-        window = await self._history(self._consumer.stream, self._pattern(), self._last_seq, 1000)
-        if window.last_seq < self._last_seq:
-            # The stream was made anew and counts from the start again.
-            log.warning("stream restarted", stream=self._consumer.stream, last_seq=window.last_seq)
-            self._last_seq = 0
+        window = await self._read(self._last_seq - 1, FILL)
+        if self._changed(window):
+            self._last_seq = await self._last_kept()
+            log.warning("stream lost its tail", stream=self._consumer.stream, kept_seq=self._last_seq)
             self._check.set()
             return
         for stored in window.entries:
             self._pass(stored)
-        if len(window.entries) == 1000:
+        if len(window.entries) == FILL:
             self._check.set()
             return
         held, self._held = self._held or [], None
         for stored in held:
             self._pass(stored)
 
-    def _pattern(self) -> str:
-        return self._consumer.filters[0]
+    def _changed(self, window: Window) -> bool:
+        """Whether another message, or none yet, stands where the last one stood."""
+        if window.last_seq < self._last_seq:
+            return True
+        first = window.entries[0] if window.entries else None
+        return first is not None and first.seq == self._last_seq and not self._passed.holds(first)
+
+    async def _last_kept(self) -> int:
+        """The last place that still has the message passed on from there; 0 in a stream made anew."""
+        for first_seq in self._passed.pieces():
+            window = await self._read(first_seq - 1, FILL)
+            kept = [stored.seq for stored in window.entries if self._passed.holds(stored)]
+            if kept:
+                return max(kept)
+        return 0
+
+    async def _read(self, after: int, limit: int) -> Window:
+        return await self._history(self._consumer.stream, self._consumer.filters[0], max(after, 0), limit)

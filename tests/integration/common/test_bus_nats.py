@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from libs.common import bus_nats
 from libs.common.bus import Ack, Bus, Call, Entry, Inbound, Stored
@@ -119,6 +121,68 @@ async def test_everything_goes_on_after_the_server_came_back(own_nats: NatsServe
         await until(lambda: len(set(consumed)) == 20 and len(followed) == 2 and ticks == [b"t"], 20)
         assert sorted(set(consumed)) == sorted(f"id-{n}" for n in range(1, 21))
         assert [f.payload for f in followed] == [b"1", b"2"]
+
+
+def pushes(*numbers: int) -> list[Entry]:
+    return [Entry("alerts.push.alert.v1.7", str(n).encode(), f"p{n}") for n in numbers]
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_after_a_lost_tail_a_follower_hears_what_is_new_and_nothing_twice(
+    own_nats: NatsServer, tmp_path: Path, settled: bool
+) -> None:
+    """The server comes back with an older copy of a stream; relays send what is missing again."""
+    await ensure_streams(own_nats.url, SERVICES, 1)
+    [messages] = await asyncio.to_thread(lambda: list(tmp_path.rglob("streams/PUSH/msgs")))
+    async with connected(own_nats.url, "alerts") as owner, connected(own_nats.url, "gateway") as reader:
+        heard: list[Stored] = []
+        await owner.append("PUSH", pushes(1, 2))
+        await reader.follow(gateway_consumers(0)[0], heard.append)
+        await owner.append("PUSH", pushes(3, 4, 5))
+        await until(lambda: len(heard) == 3)
+        await asyncio.to_thread(own_nats.stop)  # in order, so that the copy is whole
+        await asyncio.to_thread(shutil.copytree, messages, tmp_path / "older")
+        await asyncio.to_thread(own_nats.restart)
+        await until(lambda: owner.problems() == () and reader.problems() == ())
+        await owner.append("PUSH", pushes(6, 7))
+        await until(lambda: len(heard) == 5)
+        await asyncio.to_thread(own_nats.kill)
+        await asyncio.to_thread(shutil.rmtree, messages)
+        await asyncio.to_thread(shutil.copytree, tmp_path / "older", messages)
+        with capture_logs() as logs:
+            await asyncio.to_thread(own_nats.restart)
+            await until(lambda: owner.problems() == () and reader.problems() == ())
+            if settled:
+                await until(lambda: "stream lost its tail" in [line["event"] for line in logs])
+        assert await owner.append("PUSH", pushes(8)) == [6]
+        if settled:
+            await until(lambda: heard[-1].payload == b"8")
+        assert await owner.append("PUSH", pushes(6, 7, 9)) == [7, 8, 9]
+        await until(lambda: heard[-1].payload == b"9")
+        assert [int(h.payload) for h in heard] == [3, 4, 5, 6, 7, 8, 9]
+
+
+async def test_a_follower_of_a_stream_made_anew_hears_what_is_new_and_nothing_twice(
+    own_nats: NatsServer,
+) -> None:
+    import nats
+
+    await ensure_streams(own_nats.url, SERVICES, 1)
+    async with connected(own_nats.url, "alerts") as owner, connected(own_nats.url, "gateway") as reader:
+        heard: list[Stored] = []
+        await owner.append("PUSH", pushes(1, 2, 3))
+        await reader.follow(gateway_consumers(0)[0], heard.append)
+        await owner.append("PUSH", pushes(4, 5, 6, 7))
+        await until(lambda: len(heard) == 4)
+        connection = await nats.connect(own_nats.url)
+        await connection.request("$JS.API.STREAM.DELETE.PUSH", b"")
+        await connection.close()
+        await ensure_streams(own_nats.url, SERVICES, 1)
+        await asyncio.to_thread(own_nats.restart)
+        await until(lambda: owner.problems() == () and reader.problems() == ())
+        await owner.append("PUSH", pushes(8, 4, 5, 6, 7, 9))
+        await until(lambda: bool(heard) and heard[-1].payload == b"9")
+        assert [int(h.payload) for h in heard] == [4, 5, 6, 7, 8, 9]
 
 
 async def test_what_is_larger_than_the_bus_carries_is_refused_at_once(nats_url: str) -> None:
