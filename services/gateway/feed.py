@@ -94,8 +94,8 @@ class Feed:
 
     def on_push(self, stored: Stored) -> None:
         """An event of one account."""
-        if stored.seq < self._seq:
-            self._hub.rewind_pushes()  # the stream was made anew: its numbers began again
+        if stored.seq <= self._seq:
+            self._hub.rewind_pushes()  # the stream lost its tail or was made anew: its numbers came before
         self._seq = stored.seq
         self._hub.on_push(int(stored.subject.rpartition(".")[2]), stored.seq, stored.payload)
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.bus import Call, Entry
+from libs.common.bus import Call, Entry, Stored
 from libs.common.bus_memory import MemoryBus
 from libs.common.clock import ManualClock
 from libs.common.errors import ServiceUnavailable
@@ -215,3 +215,14 @@ async def test_a_group_that_failed_is_asked_again() -> None:
         await views.of_group("demo")
     market.away = False
     assert (await views.of_group("demo")).find("EURUSD") is not None
+
+
+@pytest.mark.parametrize("seq", [3, 5])
+async def test_a_push_at_a_place_that_was_told_before_is_no_repeat(heard: Heard, seq: int) -> None:
+    """NATS was killed and lost its tail: the next push stands where the last one stood, or before it."""
+    rewound: list[int] = []
+    heard.hub.rewind_pushes = lambda: rewound.append(len(heard.pushed))  # type: ignore[method-assign]
+    for place in (4, 5, seq, seq + 1):
+        heard.feed.on_push(Stored(place, ALERT_PUSH.at(login=7), b"[]"))
+    assert rewound == [2]
+    assert [push[1] for push in heard.pushed] == [4, 5, seq, seq + 1]
