@@ -157,7 +157,8 @@ class Child:
     """Keeps one program running until ``stop``.
 
     ``refused`` is called with one line when the program says that its configuration is wrong (status 78):
-    trying again is no use. ``started`` is called after each start with the new pid.
+    trying again is no use. After ``trust`` it is: the same configuration was good before, so what it now
+    refuses may pass. ``started`` is called after each start with the new pid.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
+        self._trusted = False
 
     @property
     def pid(self) -> int | None:
@@ -195,6 +197,10 @@ class Child:
         """The first start: a refusal is the caller's; from then on it is watched."""
         await self._start()
         self._watcher = asyncio.create_task(self._watch(), name=f"watch {self.name}")
+
+    def trust(self) -> None:
+        """Its configuration has proved good: from now on every end is a crash."""
+        self._trusted = True
 
     async def stop(self) -> None:
         """Orderly stop; returns when the process is gone."""
@@ -223,7 +229,7 @@ class Child:
             await self._program.output_end()
             if self._stopping.is_set():
                 return
-            if status == EXIT_REFUSED:
+            if status == EXIT_REFUSED and not self._trusted:
                 # Its own line already begins with its name.
                 self._refused(
                     self._program.last_words() or f"{self.name}: its configuration is wrong, see its log"

@@ -130,6 +130,8 @@ class Supervisor:
         for process in processes_of(settings):
             await self._child(process.name, self._program(process, addresses, private)).start()
         await self._wait_ready(addresses)
+        for child in self._children.values():
+            child.trust()
         self._say_ready(stack_keys, self._clock.monotonic_s() - begun_s)
 
     async def _servers(self) -> tuple[Database, Bus, keys.Keys]:

@@ -190,6 +190,18 @@ def test_a_start_after_a_killed_supervisor_stops_what_it_left(tmp_path: Path) ->
         assert not any(alive(pid) for pid in children.values())
 
 
+def test_what_a_service_refuses_later_is_tried_again_and_stops_nothing(tmp_path: Path) -> None:
+    """Its configuration was good once: now a port was taken while it was down, or a folder is away."""
+    with run_stack(tmp_path) as stack:
+        stack.wait_ready()
+        (stack.events / "alpha.refuse").touch()
+        os.kill(stack.children()["alpha"], signal.SIGKILL)
+        stack.wait_for("(alpha: TRADEWIND_FEED can't be used: no such feed); trying again in 1 s")
+        (stack.events / "alpha.refuse").unlink()
+        stack.wait(lambda: len(stack.happened("alpha")) == 2, "alpha is up again")
+        assert stack.happened("beta") == [f"started {stack.children()['beta']}"]
+
+
 def test_a_port_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
