@@ -57,6 +57,7 @@ DUPLICATE_IN_BATCH = 10201  # one known id rejects the whole batch
 CALLS_AT_ONCE_MAX = 512  # per process and command; further calls wait in nats-py's bounded queue
 CONNECT_S = 5.0
 TICK_PENDING_BYTES = 64 * 1024 * 1024
+_DENIED_REPLY = 'for publish to "_inbox_'  # how the server speaks of a refused reply
 
 
 class TooBusy(AppError):
@@ -257,7 +258,10 @@ class NatsBus:
         text = str(error)
         log.warning("bus error", error=text, kind=type(error).__name__)
         if "permissions violation" in text.lower():
-            self._violations[text] = None
+            # A reply may only follow a question the server remembers: after a restart it does not, and
+            # that is no lack of rights.
+            if _DENIED_REPLY not in text.lower():
+                self._violations[text] = None
             self._replies.fail_denied(text)
 
     async def heard_reconnect(self) -> None:

@@ -185,6 +185,33 @@ async def test_a_follower_of_a_stream_made_anew_hears_what_is_new_and_nothing_tw
         assert [int(h.payload) for h in heard] == [4, 5, 6, 7, 8, 9]
 
 
+async def test_a_reply_to_a_call_from_before_a_restart_is_no_lack_of_rights(tmp_path: Path) -> None:
+    """The server forgot that it was asked: the reply is denied, and the service is as healthy as before."""
+    with open_nats(tmp_path, users=nats_users(SERVICES, 1), durable=True, private=True) as server:
+        owner_bus, caller_bus = (connected(server.url_for(name), name) for name in ("market", "gateway"))
+        async with owner_bus as owner, caller_bus as caller:
+            asked, go_on = asyncio.Event(), asyncio.Event()
+
+            async def answer(message: GroupGet, call: Call) -> Any:
+                asked.set()
+                await go_on.wait()
+                return b'{"group":"demo"}'
+
+            await owner.serve(GROUP_GET, answer)
+            await owner.flush()
+            first = asyncio.create_task(caller.request(GROUP_GET, GroupGet(group="demo")))
+            await asyncio.wait_for(asked.wait(), 5)
+            with capture_logs() as logs:
+                await asyncio.to_thread(server.restart)
+                await until(lambda: owner.problems() == () and caller.problems() == ())
+                go_on.set()
+                await until(lambda: any("ermissions violation" in line.get("error", "") for line in logs))
+            assert owner.problems() == ()
+            with pytest.raises(AppError):
+                await first
+            assert (await caller.request(GROUP_GET, GroupGet(group="demo"))).group == "demo"
+
+
 async def test_what_is_larger_than_the_bus_carries_is_refused_at_once(nats_url: str) -> None:
     async with connected(nats_url, "market") as owner, connected(nats_url, "gateway") as caller:
 
