@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from libs.common.messages import alerts, auth, auth_people, house, market, notifier, trading
+from libs.common.messages import alerts, auth, auth_people, house, market, notifier, requests, trading
 from libs.common.principal import Principal
 
 M = TypeVar("M")
@@ -254,6 +254,10 @@ PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth_people.PasswordFor
 PASSWORD_RESET = Command(
     "auth.cmd.password.reset.v1", auth_people.PasswordReset, house.Done, effect=True, timeout_s=30.0
 )
+REQUEST_BEGIN = Command(
+    "auth.cmd.request.begin.v1", requests.RequestBegin, requests.RequestBegun, effect=True
+)
+REQUEST_FINISH = Command("auth.cmd.request.finish.v1", requests.RequestFinish, house.Done, effect=True)
 AUDIT_APPEND = Command("auth.cmd.audit.append.v1", auth.AuditAppend, auth.AuditRow, effect=True)
 AUDIT_LIST = Command("auth.cmd.audit.list.v1", auth.AuditAsk, auth.AuditPage)
 AUDIT_VERIFY = Command(

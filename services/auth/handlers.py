@@ -7,7 +7,7 @@ from typing import Any
 
 from libs.common import subjects
 from libs.common.bus import Call, Handler
-from libs.common.messages import auth, auth_people
+from libs.common.messages import auth, auth_people, requests
 from libs.common.messages.house import Done
 from libs.common.principal import Principal
 from libs.common.subjects import Command
@@ -20,6 +20,7 @@ from services.auth.customers import CustomerDoor
 from services.auth.key_door import KeyDoor
 from services.auth.keyring import KeyRing
 from services.auth.mails import Mails
+from services.auth.request_door import RequestDoor
 from services.auth.scan_door import ScanDoor
 from services.auth.service import AuthService
 from services.auth.sessions import Sessions
@@ -41,6 +42,7 @@ class UseCases:
     keys: KeyDoor
     mails: Mails
     terminal: Terminal
+    requests: RequestDoor
     background: Background
     turnstile: Turnstile
     auditor: Auditor
@@ -58,6 +60,7 @@ def handlers_of(use: UseCases) -> Handlers:
         *_key_handlers(use),
         *_mail_handlers(use),
         *_terminal_handlers(use),
+        *_request_handlers(use),
         *_house_handlers(use),
     ]
     return [
@@ -325,6 +328,17 @@ def _terminal_handlers(use: UseCases) -> Handlers:
         (subjects.SETTINGS_GET, settings),
         (subjects.SETTINGS_PUT, put_settings),
     ]
+
+
+def _request_handlers(use: UseCases) -> Handlers:
+    async def begin(message: requests.RequestBegin, call: Call) -> requests.RequestBegun:
+        return await use.requests.begin(message)
+
+    async def finish(message: requests.RequestFinish, call: Call) -> Done:
+        await use.requests.finish(message)
+        return Done()
+
+    return [(subjects.REQUEST_BEGIN, begin), (subjects.REQUEST_FINISH, finish)]
 
 
 def _house_handlers(use: UseCases) -> Handlers:

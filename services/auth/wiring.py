@@ -27,6 +27,8 @@ from services.auth.key_store import KeyStore
 from services.auth.keyring import KeyRing
 from services.auth.mails import Mails
 from services.auth.opening import Opening, SignUpRules
+from services.auth.request_door import RequestDoor
+from services.auth.request_store import RequestStore
 from services.auth.scan_door import ScanDoor
 from services.auth.sealing import Sealer, SecretTooShort
 from services.auth.service import AuthService
@@ -102,6 +104,7 @@ def _use_cases(
         keys=KeyDoor(ground, keys, sessions),
         mails=Mails(ground, keys, credentials),
         terminal=Terminal(ground, TerminalStore()),
+        requests=RequestDoor(ground, RequestStore()),
         background=background,
         turnstile=Turnstile(inside_max=PASSWORDS_AT_ONCE, waiting_max=PASSWORDS_WAITING),
         auditor=Auditor(base.database, store, base.clock),
@@ -123,6 +126,7 @@ async def _tidy(use: UseCases, base: Base, store: Store) -> None:
         try:
             await use.keyring.refresh()
             await use.sessions.tidy()
+            await use.requests.tidy()
             async with base.database.connection() as db:
                 await KeyStore().forget_mail_tokens(db, base.clock.now_ms())
                 await store.forget_failures(db, base.clock.now_ms() - WINDOW_MS)

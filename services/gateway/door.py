@@ -36,6 +36,8 @@ from services.gateway.errors import (
     PathUnknown,
     TooFrequent,
 )
+from services.gateway.keyed import HEADER as KEY_HEADER
+from services.gateway.keyed import Asked, Keyed, fingerprint_of, holder_of, read_key
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.windows import Rule
 from services.gateway.requests import RequestReader, is_json
@@ -79,6 +81,7 @@ class Ports:
     addresses: Addresses
     windows: SharedWindows
     audit: Audit
+    keyed: Keyed
     locals: Mapping[str, Local]
     stream: StreamHandler
     refresh_market: Callable[[], Awaitable[None]]
@@ -162,6 +165,8 @@ class Door:
         caller = await ports.callers.resolve(row, principal, token, asked)
         if row.local:
             reply = await ports.locals[row.local](asked, caller)
+        elif KEY_HEADER in request.headers and row.keyed:
+            reply = await self._once(call, row, body, asked, caller)
         else:
             reply = await self._command(call, row, asked, caller)
         return self._response(call, reply)
@@ -173,6 +178,16 @@ class Door:
         if isinstance(found, WrongMethod):
             raise MethodNotAllowed(allow=", ".join(found.allowed))
         return found
+
+    async def _once(self, call: _Call, row: Endpoint, body: bytes, asked: Any, caller: Caller) -> Reply:
+        request = call.request
+        keyed = Asked(
+            surface=call.surface,
+            principal=holder_of(caller.principal, call.address),
+            key=read_key(request.headers[KEY_HEADER]),
+            fingerprint=fingerprint_of(row.method, call.path, request.rel_url.raw_query_string, body),
+        )
+        return await self._ports.keyed.once(keyed, lambda: self._command(call, row, asked, caller))
 
     async def _command(self, call: _Call, row: Endpoint, asked: Any, caller: Caller) -> Reply:
         if row.command is None or row.message is None:

@@ -70,3 +70,18 @@ class NotEnoughRights(AppError):
 
     code = "RET_NOT_ENOUGH_RIGHTS"
     http_status = 403
+
+
+class IdempotencyMismatch(AppError):
+    """The Idempotency-Key was used for another request."""
+
+    code = "IDEMPOTENCY_MISMATCH"
+    http_status = 422
+
+
+class IdempotencyInFlight(AppError):
+    """The request with this Idempotency-Key is still being done."""
+
+    code = "IDEMPOTENCY_IN_FLIGHT"
+    http_status = 409
+    retry = Retry.LATER

@@ -22,6 +22,12 @@ UNLOCKED = Counter(
 AUDIT_LOST = Counter(
     "tradewind_gateway_audit_outcomes_lost_total", "Admin writes whose outcome could not be audited"
 )
+KEYED = Counter(
+    "tradewind_gateway_keyed_total", "Requests with an Idempotency-Key, by what became of them", ["outcome"]
+)
+KEYED_LOST = Counter(
+    "tradewind_gateway_keyed_answers_lost_total", "Answers that could not be kept for their Idempotency-Key"
+)
 TOKENS = Counter(
     "tradewind_gateway_tokens_total", "Tokens looked at, by where the answer came from", ["source"]
 )
@@ -50,5 +56,7 @@ def zero() -> None:
         _children[row.name, 200] = _requests.labels(row.name, "200")
     for reason in REASONS:
         REFUSED.labels(reason)
+    for outcome in ("new", "replay", "mismatch", "in_flight"):
+        KEYED.labels(outcome)
     for source in ("cache", "verified", "refused"):
         TOKENS.labels(source)

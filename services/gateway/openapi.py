@@ -10,6 +10,8 @@ import msgspec
 
 from libs.common.principal import SessionType
 from services.gateway.endpoints.row import Endpoint, NoRequest
+from services.gateway.errors import IdempotencyInFlight, IdempotencyMismatch
+from services.gateway.keyed import HEADER, REPLAYED
 from services.gateway.surfaces.base import JSON
 from services.gateway.surfaces.dialects import SURFACES
 from services.gateway.surfaces.ret_codes import documented_status
@@ -19,6 +21,16 @@ _DESCRIPTION = (
     "Self-hosted market platform: quotes, candles, price alerts and accounts"
     " over REST and one WebSocket stream."
 )
+_KEY_PARAMETER: Mapping[str, Any] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": (
+        "The same key with the same request has the effect of one call for 24 hours: what the first was"
+        f" answered comes again, with `{REPLAYED}: true`."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
 _BODY_TOO = " Parameters may also come as a JSON body; the query wins."
 
 
@@ -94,7 +106,7 @@ def _operation(row: Endpoint, schema_of: Mapping[Any, Any], components: Mapping[
         "summary": row.summary,
         "tags": list(row.tags) or [row.surface],
         **({"description": description} if description else {}),
-        "parameters": _parameters(row, schema_of, components),
+        "parameters": _parameters(row, schema_of, components) + ([_KEY_PARAMETER] if row.keyed else []),
         "responses": _responses(row, schema_of),
         "x-idempotency": row.repeat,
         "x-surface": row.surface,
@@ -191,6 +203,9 @@ def _errors(row: Endpoint) -> dict[int, set[str]]:
         add(503, "RET_ERR_NOSERVICE")
         if row.command.effect:
             add(504, "RET_ERR_TIMEOUT")
+    if row.keyed:
+        for error in (IdempotencyInFlight, IdempotencyMismatch):
+            found.setdefault(error.http_status, set()).add(surface.key_codes[error.code])
     for code in row.errors:
         own = surface.own.get(code)
         found.setdefault(own or documented_status(code), set()).add(code)

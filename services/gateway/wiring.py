@@ -48,6 +48,7 @@ from services.gateway.feed import Feed
 from services.gateway.health import Health, services_of
 from services.gateway.house_handlers import handlers_of
 from services.gateway.identities import Identities
+from services.gateway.keyed import Keyed
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.pages.answers import Documentation
 from services.gateway.requests import RequestReader
@@ -133,6 +134,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 addresses=addresses,
                 windows=windows,
                 audit=Audit(base.bus),
+                keyed=Keyed(base.bus),
                 locals=handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
                 stream=lambda request: stream.handle(cast(web.Request, request)),
                 refresh_market=views.refresh,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +15,11 @@ from libs.common.subjects import Command
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Repeat = Literal["safe", "idempotent", "key"]
 KIB = 1024
+# A request or an answer with one of these fields is never written down for an Idempotency-Key.
+SECRETS = frozenset(
+    {"password", "new_password", "secret", "token", "__token", "refresh_token", "session", "key"}
+)
+SECRETS |= {"code", "otp_code", "current_code"}
 
 
 class NoRequest(msgspec.Struct, frozen=True):
@@ -127,6 +133,7 @@ class Endpoint:
     changes_market: bool = False  # what sockets may see is looked up again before the answer
     errors: tuple[str, ...] = ()  # codes beyond those every row has
     content_type: str = "application/json"
+    unkeyed: bool = False  # takes no Idempotency-Key though it holds no secret: OAuth, MCP, callbacks
     hidden: bool = False  # works, but is not in the documents
     tags: tuple[str, ...] = field(default=())
 
@@ -134,6 +141,16 @@ class Endpoint:
     def name(self) -> str:
         """How it is called in messages and metrics."""
         return f"{self.method} {self.path}"
+
+    @cached_property
+    def keyed(self) -> bool:
+        """Whether an Idempotency-Key counts: on every command that is no GET, unless it says so, deals in
+        secrets, touches the session cookie, or does not look who calls though it could."""
+        if self.method == "GET" or self.command is None or self.unkeyed:
+            return False
+        if self.starts_session or self.ends_session or self.access.optional:
+            return False
+        return not any(_has_secret(kind) for kind in (self.request, self.response, self.command.reply))
 
     @property
     def key_scope(self) -> str:
@@ -147,3 +164,9 @@ class Endpoint:
     def parameters(self) -> tuple[str, ...]:
         """The names in braces, in order."""
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+def _has_secret(kind: Any) -> bool:
+    if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return False
+    return any(SECRETS & {field.name, field.encode_name} for field in msgspec.structs.fields(kind))

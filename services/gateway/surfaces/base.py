@@ -38,6 +38,11 @@ class Surface:
     error_type: ClassVar[type[msgspec.Struct] | None] = None  # documents the error shape
     # The dialect's own words for what every surface may have to say, by status.
     codes: ClassVar[Mapping[int, str]] = {}
+    # What it says about an Idempotency-Key, by the house's code.
+    key_codes: ClassVar[Mapping[str, str]] = {
+        "IDEMPOTENCY_IN_FLIGHT": "IDEMPOTENCY_IN_FLIGHT",
+        "IDEMPOTENCY_MISMATCH": "IDEMPOTENCY_MISMATCH",
+    }
     own: ClassVar[Mapping[str, int]] = {}  # codes of the dialect beyond those words, with their status
 
     def token_in(self, authorization: str) -> str:
@@ -73,6 +78,8 @@ class Surface:
 
     def code_of(self, error: AppError) -> str:
         """The dialect's code: the owner's own if the dialect knows it, else the word for its status."""
+        if error.code in self.key_codes:
+            return self.key_codes[error.code]
         if error.code in self.codes.values():
             return error.code
         return self.codes.get(error.http_status, self.codes[500])

@@ -34,6 +34,10 @@ class ScanSurface(Surface):
         504: "service_timeout",
     }
 
+    key_codes: ClassVar[Mapping[str, str]] = {
+        "IDEMPOTENCY_IN_FLIGHT": "idempotency_in_flight",
+        "IDEMPOTENCY_MISMATCH": "idempotency_mismatch",
+    }
     own: ClassVar[Mapping[str, int]] = {
         "invalid_token": 400,
         "invalid_agent_key": 401,
@@ -50,9 +54,11 @@ class ScanSurface(Surface):
         "watchlist_not_found": 404,
         "channel_already_bound": 409,
         "email_taken": 409,
+        "idempotency_in_flight": 409,
         "key_limit_reached": 409,
         "watchlist_name_taken": 409,
         "response_too_large": 413,
+        "idempotency_mismatch": 422,
         "visual_confirmation_failed": 422,
         "chart_context_quota_exceeded": 429,
         "quota_exceeded": 429,

@@ -25,7 +25,11 @@ async def test_every_query_of_every_service_prepares_as_its_own_role(database: M
             name: sql.format(schema=service)
             for name, sql in load_queries(ROOT / "libs/common/sql/outbox.sql").items()
         }
-        own = load_queries(ROOT / f"services/{service}/sql/queries.sql")
+        own = {
+            f"{file.stem}: {name}": sql
+            for file in sorted((ROOT / f"services/{service}/sql").glob("*.sql"))
+            for name, sql in load_queries(file).items()
+        }
         async with pool.connection() as connection:
             for name, sql in {**shared, **own}.items():
                 statement = await connection.prepare(sql)
