@@ -92,9 +92,19 @@ async def test_a_private_script_is_for_its_account_and_staff(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"name": ""}, {"script": " "}, {"script": "x" * 131_073}, {"script": "\x00"},
-               {"kind": "virus"}, {"language": "python"}, {"visibility": "secret"}, {"autostart": 2}, {"enabled": -1}]
-)  # fmt: skip
+    "fields",
+    [
+        {"name": ""},
+        {"script": " "},
+        {"script": "x" * 131_073},
+        {"script": "\x00"},
+        {"kind": "virus"},
+        {"language": "python"},
+        {"visibility": "secret"},
+        {"autostart": 2},
+        {"enabled": -1},
+    ],
+)
 async def test_a_script_that_cannot_be_kept_is_refused(rig: Rig, fields: dict[str, Any]) -> None:
     login = (await rig.sign_up()).login
     with pytest.raises(InvalidData):
