@@ -44,7 +44,6 @@ from libs.common.bus import (
 )
 from libs.common.bus_pull import Follower, PullLoop
 from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
-from libs.common.streams import ATOMIC_STREAMS
 from libs.common.subjects import Command
 
 Q = TypeVar("Q")
@@ -137,10 +136,7 @@ class NatsBus:
         seqs: list[int] = []
         for start in range(0, len(entries), BATCH_MAX):
             part = entries[start : start + BATCH_MAX]
-            if len(part) == 1 or stream not in ATOMIC_STREAMS:
-                seqs += await self._append_singly(part)
-                continue
-            taken = await self._append_batch(part)
+            taken = await self._append_batch(part) if len(part) > 1 else None
             seqs += await self._append_singly(part) if taken is None else taken
         return seqs
 

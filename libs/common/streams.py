@@ -34,7 +34,6 @@ class Stream:
     max_age_s: int
     max_bytes: int
     max_msgs_per_subject: int = -1
-    durable: bool = True  # False: the tail may be lost with the machine; PostgreSQL has it
 
     def config(self) -> dict[str, Any]:
         """The JetStream API form."""
@@ -53,8 +52,7 @@ class Stream:
             "num_replicas": 1,
             "duplicate_window": 120 * NANOSECOND,
             "allow_direct": True,
-            # The server refuses atomic batches together with asynchronous persistence.
-            **({"allow_atomic": True} if self.durable else {"persist_mode": "async"}),
+            "allow_atomic": True,
         }
 
 
@@ -77,7 +75,6 @@ STREAMS: tuple[Stream, ...] = (
         max_age_s=DAY_S,
         max_bytes=512 * MIB,
         max_msgs_per_subject=10_000,
-        durable=False,
     ),
     Stream(
         DEADLETTER_STREAM,
@@ -86,8 +83,6 @@ STREAMS: tuple[Stream, ...] = (
         max_bytes=128 * MIB,
     ),
 )
-
-ATOMIC_STREAMS = frozenset(stream.name for stream in STREAMS if stream.durable)
 
 TRADING_ACCOUNTS = Consumer(
     durable="trading-accounts", stream="AUTH", service="trading", filters=(ACCOUNT_OPENED.pattern,)
