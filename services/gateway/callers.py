@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from libs.common.errors import NotAuthenticated, PermissionDenied, RemoteError
 from libs.common.messages.auth import Account
 from libs.common.principal import ANONYMOUS, Principal
+from services.gateway.accounts import account_named
 from services.gateway.endpoints.row import Caller, Endpoint
-from services.gateway.errors import ForeignOrigin, InvalidLogin
+from services.gateway.errors import ForeignOrigin
 from services.gateway.surfaces.base import Surface
 
 AccountOf = Callable[[int], Awaitable[Account]]
@@ -94,16 +95,3 @@ def _admit(row: Endpoint, principal: Principal) -> None:
             raise PermissionDenied(f"the API key needs the scope {row.key_scope}")
     elif principal.session_type not in row.access.sessions:
         raise PermissionDenied("this kind of session may not do this")
-
-
-def account_named(principal: Principal, given: int | None) -> int:
-    """The trading account a call is about (broker contract 1, login resolution)."""
-    if principal.kind == "account" and principal.login is not None:
-        if given is not None and given != principal.login:
-            raise PermissionDenied("login is another account than the token's")
-        return principal.login
-    if given is None:
-        raise InvalidLogin
-    if not principal.is_staff and given not in principal.logins:
-        raise PermissionDenied("login is not linked to this customer")
-    return given

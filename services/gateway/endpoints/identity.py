@@ -9,7 +9,7 @@ import msgspec
 from libs.common import subjects
 from libs.common.messages import auth, auth_people, house
 from libs.common.principal import STAFF, SessionType
-from services.gateway.callers import account_named
+from services.gateway.accounts import account_named
 from services.gateway.endpoints import identity_requests as requests
 from services.gateway.endpoints.broker import SIGN_INS, SIGN_UPS
 from services.gateway.endpoints.broker_requests import AccountRequest

@@ -9,7 +9,8 @@ import pytest
 from libs.common.errors import AppError, NotAuthenticated, PermissionDenied
 from libs.common.messages.auth import Account
 from libs.common.principal import Principal, SessionType
-from services.gateway.callers import Callers, account_named
+from services.gateway.accounts import account_named
+from services.gateway.callers import Callers
 from services.gateway.endpoints import ENDPOINTS
 from services.gateway.endpoints.broker_requests import AccountRequest
 from services.gateway.surfaces.dialects import SURFACES
