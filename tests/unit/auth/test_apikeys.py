@@ -152,3 +152,14 @@ def test_a_key_counts_until_it_expires_or_is_taken_back_and_from_where_it_may() 
 def test_a_test_key_never_trades() -> None:
     assert key(scopes=("read", "trade")).rights == {"read", "trade"}
     assert key(scopes=("read", "trade"), mode="test").rights == {"read"}
+
+
+def test_limits_are_met_exactly() -> None:
+    assert len(apikeys.read_ip_allow(["10.0.0.1"] * 50)) == 50
+    assert apikeys.read_ip_allow([" 10.0.0.9/8 "]) == ("10.0.0.0/8",)
+    with pytest.raises(InvalidData):
+        apikeys.read_expiry(datetime.fromtimestamp(NOW_MS / 1000, UTC).isoformat(), NOW_MS)
+    assert apikeys.read_expiry("9999-12-31T00:00:00Z", NOW_MS) == 253_402_214_400_000
+    assert apikeys.read_expiry("2030-01-01T02:00:00+02:00", NOW_MS) == 1_893_456_000_000
+    assert iso_or_none(1) == "1970-01-01T00:00:00Z"
+    assert apikeys.allows(("fe80::/64",), "fe80::1%eth0")

@@ -103,3 +103,52 @@ def test_an_unknown_kind_or_an_outcome_without_its_intent_is_refused(changed: di
     )
     with pytest.raises(InvalidData):
         next_row(act, row_id=1, time_ms=5, previous_hash=FIRST_HASH)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("short", "short"),
+        ("x" * 2048, "x" * 2048),
+        ("x" * 2049, "x" * 2047 + "…"),
+        ("a\x00b", "a\ufffdb"),
+        ("a\ud800b", "a?b"),
+    ],
+)
+def test_texts_are_kept_as_far_as_they_can_be(text: str, kept: str) -> None:
+    act = AuditAppend(kind="intent", actor=1, session_type=3, method=text, path=text, address=text)
+    row = next_row(act, row_id=1, time_ms=5, previous_hash=FIRST_HASH)
+    assert (row.method, row.path, row.address) == (kept, kept, kept)
+
+
+def test_a_broken_chain_says_what_is_wrong_with_which_row() -> None:
+    rows = chain(
+        [AuditAppend(kind="intent", actor=n, session_type=3, method="", path="") for n in range(1, 5)]
+    )
+    edited = [rows[0], msgspec.structs.replace(rows[1], path="x"), *rows[2:]]
+    moved = [rows[0], msgspec.structs.replace(rows[1], previous_hash="x"), *rows[2:]]
+    for broken, row_id, reason in (
+        (edited, 2, "its content was changed"),
+        (moved, 2, "it does not follow the row before it"),
+        ([rows[0], *rows[2:]], 3, "row 2 is missing"),
+        (rows[1:], 2, "row 1 is missing"),
+    ):
+        state = follow(ChainState(), broken)
+        assert (state.broken_id, state.reason) == (row_id, reason)
+
+
+def test_a_row_says_everything_of_its_act() -> None:
+    act = AuditAppend(
+        kind="outcome",
+        actor=7,
+        session_type=2,
+        method="PUT",
+        path="/p",
+        detail="d",
+        status=403,
+        ref=9,
+        address="a",
+    )
+    row = next_row(act, row_id=10, time_ms=11, previous_hash="f")
+    assert (row.id, row.time_ms, row.previous_hash) == (10, 11, "f")
+    assert {name: getattr(row, name) for name in act.__struct_fields__} == msgspec.structs.asdict(act)

@@ -35,6 +35,92 @@ def test_case_does_not_make_another_person() -> None:
     assert people.read_email("Ada@Example.COM").typed == "Ada@Example.COM"
 
 
+def test_the_identity_of_an_address_is_its_lower_case() -> None:
+    assert people.read_email("Ada@Example.COM").key == "ada@example.com"
+    assert people.read_email("STRASSE@EXAMPLE.COM").key == "strasse@example.com"
+
+
+def test_an_address_is_told_from_its_last_at_and_has_at_most_254_characters() -> None:
+    longest = f"{'a' * 64}@{'.'.join(['b' * 62] * 3)}.com"
+    assert len(longest) == 257
+    with pytest.raises(InvalidData):
+        people.read_email(longest)
+    fitting = longest[:-7] + ".com"
+    assert len(fitting) == 254
+    assert people.read_email(fitting).typed == fitting
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "value"),
+    [
+        ("", {}, ""),
+        ("  x ", {}, "x"),
+        ("a\tb\nc", {}, "a\tb\nc"),
+        ("x" * 512, {}, "x" * 512),
+        ("abc", {"chars_max": 3}, "abc"),
+        ("abcd", {"chars_max": 3}, None),
+        ("", {"required": True}, None),
+        ("  ", {"required": True}, None),
+        ("x", {"required": True}, "x"),
+        ("a\x00", {}, None),
+        ("a\x1b[31m", {}, None),
+        ("a\x7f", {}, None),
+        ("a\ud800", {}, None),
+        ("naïve – 日本語 🙂", {}, "naïve – 日本語 🙂"),
+    ],
+)
+def test_which_text_is_kept(text: str, options: dict[str, object], value: str | None) -> None:
+    if value is None:
+        with pytest.raises(InvalidData):
+            people.read_text("field", text, **options)  # type: ignore[arg-type]
+    else:
+        assert people.read_text("field", text, **options) == value  # type: ignore[arg-type]
+
+
+def test_flags_and_bounds_are_taken_as_they_are() -> None:
+    assert people.read_flag("f", 0) is False
+    assert people.read_flag("f", 1) is True
+    assert (people.read_leverage(1), people.read_leverage(10_000)) == (1, 10_000)
+    assert (read_password("x" * 6), read_password("x" * 64)) == ("x" * 6, "x" * 64)
+    with pytest.raises(InvalidData, match=r"^password has 6 to 64"):
+        read_password("x" * 65)
+    with pytest.raises(InvalidData, match=r"^new_password has 8 to 64"):
+        read_password("x" * 7, field="new_password", chars_min=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [("a", True), ("\x00", False), ("\ud800", False), ("\udfff", False), ("\ue000", True), ("\ud7ff", True)],
+)
+def test_what_postgresql_can_hold(text: str, can: bool) -> None:
+    assert people.can_be_stored(text) is can
+
+
+@pytest.mark.parametrize(
+    ("until_ms", "now_ms", "tier"), [(0, 99, "pro"), (100, 99, "pro"), (100, 100, "free")]
+)
+def test_a_tier_counts_until_it_ends(until_ms: int, now_ms: int, tier: str) -> None:
+    assert people.tier_now("pro", until_ms, now_ms) == tier
+
+
+def test_an_account_is_named_after_its_person_or_the_address() -> None:
+    email = people.read_email("ada@example.com")
+    assert people.name_of(people.NewPerson(email, "Ada", "Lovelace")) == "Ada Lovelace"
+    assert people.name_of(people.NewPerson(email, "", "Lovelace")) == "Lovelace"
+    assert people.name_of(people.NewPerson(email, "", "")) == "ada"
+    new = people.new_person(people.Profile("Ada Lovelace", email, phone="+44"))
+    assert (new.first_name, new.last_name, new.phone, new.email) == ("Ada", "Lovelace", "+44", email)
+
+
+def test_a_profile_is_read_field_by_field() -> None:
+    from libs.common.messages.auth import SignUp
+
+    given = {name: f"some {name}" for name in people.TEXT_FIELDS}
+    profile = people.read_profile(SignUp(name=" Ada ", email="ada@example.com", password="x", **given))
+    assert profile.name == "Ada"
+    assert {name: getattr(profile, name) for name in people.TEXT_FIELDS} == given
+
+
 def test_composed_and_decomposed_letters_are_one_person() -> None:
     assert people.read_email("ü@example.com").key == people.read_email("ü@example.com").key
 

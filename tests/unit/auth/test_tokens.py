@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from libs.common.errors import NotAuthenticated
 from libs.common.ids import CountedIds
-from libs.common.principal import SessionType
+from libs.common.principal import Principal, SessionType
 from libs.common.tokens import ACCESS, STREAM, Claims, PublicKeys, Revocations, kid_of, principal_of
 from services.auth import keys
 from services.auth.keys import KeyState, SigningKey, StoredKey
@@ -257,3 +257,89 @@ def test_repeated_revocations_keep_the_highest_version_and_the_longest_time(
     assert len(revoked) == 1
     revoked.forget(max(until for _, until in heard))
     assert len(revoked) == 0
+
+
+def test_a_key_set_entry_is_what_rfc_8037_says() -> None:
+    jwk = STORED.jwk()
+    assert jwk == {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": jwk["x"],
+        "kid": KEY.kid,
+        "alg": "EdDSA",
+        "use": "sig",
+    }
+    assert base64.urlsafe_b64decode(jwk["x"] + "=") == STORED.public
+    assert len(jwk["x"]) == 43
+    assert len(KEY.kid) == 16
+
+
+def test_a_new_key_remembers_its_state_and_time() -> None:
+    made = new_key(KeyState.NEXT, 1234)
+    assert (made.state, made.created_ms, made.retired_ms) == (KeyState.NEXT, 1234, 0)
+
+
+def test_a_ring_that_lacks_a_key_is_filled_and_not_rotated() -> None:
+    for ring, missing in (
+        ([new_key(KeyState.ACTIVE)], (KeyState.NEXT,)),
+        ([new_key(KeyState.NEXT)], (KeyState.ACTIVE,)),
+    ):
+        plan = keys.plan_rotation(ring)
+        assert (plan.activate, plan.retire, plan.missing) == (None, None, missing)
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "JWE", "", None])
+def test_a_token_of_another_media_type_is_refused(typ: str | None) -> None:
+    header = {"kid": KEY.kid, "typ": typ}
+    token = jwt.encode(msgspec.to_builtins(claims()), KEY.private, algorithm="EdDSA", headers=header)
+    with pytest.raises(NotAuthenticated):
+        PUBLIC.verify(token, now_s=NOW_S)
+
+
+def test_the_header_says_what_signs() -> None:
+    assert jwt.get_unverified_header(sign(claims(), KEY)) == {"alg": "EdDSA", "typ": "JWT", "kid": KEY.kid}
+
+
+def test_kid_of_a_token_or_of_nonsense() -> None:
+    token = sign(claims(), KEY)
+    assert kid_of(token) == KEY.kid
+    assert kid_of(jwt.encode({}, KEY.private, algorithm="EdDSA")) is None
+    assert kid_of("x" * 9000) is None
+    assert kid_of("nonsense") is None
+
+
+def test_every_claim_reaches_the_principal() -> None:
+    principal = principal_of(claims(read_only=1), address="10.0.0.1")
+    assert principal == Principal(
+        kind="account",
+        login=100001,
+        logins=(100001,),
+        person_id=7,
+        session_type=SessionType.USER,
+        group="demo",
+        read_only=True,
+        jti="j",
+        expires_at=NOW_S + ACCESS_S,
+        address="10.0.0.1",
+        subject="account:100001",
+        version=1,
+    )
+    assert principal_of(claims()).address == ""
+    with pytest.raises(NotAuthenticated):
+        principal_of(claims(type=4))
+
+
+def test_a_secret_of_32_characters_is_enough_and_spaces_around_it_mean_nothing() -> None:
+    sealed = Sealer("x" * 32).seal(b"value", context="c", entropy="e")
+    assert Sealer(f" {'x' * 32}\n").open(sealed, context="c") == b"value"
+    with pytest.raises(SealBroken, match=r"^c$"):
+        Sealer("y" * 32).open(sealed, context="c")
+
+
+def test_a_token_at_the_longest_is_still_read() -> None:
+    many = tuple(range(10**9, 10**9 + 200))
+    token = sign(claims(logins=many), KEY)
+    assert len(token) < 8192
+    assert PUBLIC.verify(token, now_s=NOW_S).logins == many
+    crowd = Subject("customer", 1, SessionType.CUSTOMER, 1, logins=tuple(range(300)))
+    assert len(claims_of(crowd, typ=ACCESS, jti="j", now_s=NOW_S, lifetime_s=1).logins) == 200
