@@ -22,6 +22,8 @@ from typing import Any, TypeAlias
 import asyncpg
 import orjson
 
+from libs.common.errors import OutcomeUnknown, ServiceUnavailable
+
 Connection: TypeAlias = Any  # asyncpg.Connection or its pool proxy
 Record: TypeAlias = Any
 
@@ -58,6 +60,19 @@ async def _prepare(connection: Connection) -> None:
     )
 
 
+class DatabaseUnavailable(ServiceUnavailable):
+    """The database can't be used at the moment; nothing was done."""
+
+
+# The server is away, going, or has no room; what was under way is rolled back.
+_GONE = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.InternalClientError,  # what asyncpg says when the server's farewell came between two queries
+)
+
 # Whether the connection now going back to its pool holds nothing that must be reset. The release runs in
 # a task of its own, which inherits this.
 _as_it_is: ContextVar[bool] = ContextVar("as_it_is", default=False)
@@ -68,6 +83,14 @@ async def _reset(connection: Connection) -> None:
         await connection.reset()
 
 
+def _is_lost(connection: Connection) -> bool:
+    """Whether the server or the link is gone; the pool takes such a connection back by itself."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
 class Database:
     """A pool of one service's connections. Open with ``open_database``."""
 
@@ -76,9 +99,24 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection inside a transaction: commits at the end, rolls back on an error."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        """A connection inside a transaction: commits at the end, rolls back on an error.
+
+        Raises DatabaseUnavailable when nothing was done, OutcomeUnknown when the server went away
+        while it was asked to commit.
+        """
+        async with self.connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except BaseException:
+                if not _is_lost(connection):
+                    await transaction.rollback()
+                raise
+            try:
+                await transaction.commit()
+            except (*_GONE, asyncpg.InterfaceError) as e:
+                raise OutcomeUnknown("the database went away during a commit") from e
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -87,9 +125,18 @@ class Database:
         Session state (advisory locks, SET, LISTEN) belongs on a connection from ``pool.acquire()``,
         which is reset when it goes back; that costs a round trip each time, so these are not.
         """
-        connection = await self.pool.acquire()
+        try:
+            connection = await self.pool.acquire()
+        except (*_GONE, OSError, asyncpg.PostgresError) as e:
+            raise DatabaseUnavailable from e
         try:
             yield connection
+        except _GONE as e:
+            raise DatabaseUnavailable from e
+        except asyncpg.InterfaceError as e:  # also what misuse raises: that stays a defect
+            if _is_lost(connection):
+                raise DatabaseUnavailable from e
+            raise
         finally:
             as_it_is = _as_it_is.set(True)
             try:

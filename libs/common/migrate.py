@@ -57,7 +57,7 @@ async def migrate_all(admin_dsn: str, services: Sequence[str], report: Callable[
     """Bring every service's schema up to date; several starters at once are safe."""
     connection = await asyncpg.connect(admin_dsn, timeout=10)
     try:
-        await connection.execute("SELECT pg_advisory_lock(hashtext('tradewind migrations'))")
+        await connection.execute("SELECT pg_advisory_lock(hashtext('tradewind set-up'))")
         for service in services:
             await _migrate(connection, service, report)
     finally:

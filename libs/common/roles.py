@@ -30,7 +30,7 @@ async def ensure_roles(
             "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
         )
         # Two stacks starting at once on one server must not race for the same names.
-        await connection.execute("SELECT pg_advisory_lock(hashtext('tradewind roles'))")
+        await connection.execute("SELECT pg_advisory_lock(hashtext('tradewind set-up'))")
         dsns: dict[str, str] = {}
         for service in services:
             if may_make_roles:

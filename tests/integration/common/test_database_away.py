@@ -1,0 +1,76 @@
+"""What callers hear when PostgreSQL is away: try again later, or the outcome is unknown; never a defect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from libs.common.db import DatabaseUnavailable, open_database
+from libs.common.errors import OutcomeUnknown, Retry
+from tests.conftest import wait_until
+from tests.servers import PostgresServer, open_postgres
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
+    with open_postgres(tmp_path, private=True, durable=True) as server:
+        yield server
+
+
+async def test_a_server_that_is_away_or_goes_in_between_is_unavailable_and_comes_back(
+    own_postgres: PostgresServer,
+) -> None:
+    async with open_database(own_postgres.dsn, application="test") as database:
+        async with database.transaction() as tx:
+            await tx.execute("CREATE TABLE kept (a int)")
+        with pytest.raises(DatabaseUnavailable) as caught:
+            async with database.transaction() as tx:
+                await tx.execute("INSERT INTO kept VALUES (1)")
+                await end_session(own_postgres.dsn, await tx.fetchval("SELECT pg_backend_pid()"))
+                await tx.execute("INSERT INTO kept VALUES (2)")
+        assert (caught.value.http_status, caught.value.retry) == (503, Retry.LATER)
+        await asyncio.to_thread(own_postgres.kill)
+        with pytest.raises(DatabaseUnavailable):
+            async with database.connection() as connection:
+                await connection.fetchval("SELECT 1")
+        await asyncio.to_thread(own_postgres.restart)
+
+        async def empty_again() -> bool:
+            try:
+                async with database.connection() as connection:
+                    return await connection.fetchval("SELECT count(*) FROM kept") == 0
+            except DatabaseUnavailable:
+                return False
+
+        await wait_until(empty_again)
+
+
+async def end_session(dsn: str, pid: int) -> None:
+    """The server ends a session, and has done so."""
+    other = await asyncpg.connect(dsn)
+    await other.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    await other.close()
+
+
+async def test_a_server_that_goes_during_the_commit_leaves_the_outcome_unknown(
+    own_postgres: PostgresServer,
+) -> None:
+    async with open_database(own_postgres.dsn, application="test") as database:
+        with pytest.raises(OutcomeUnknown):
+            async with database.transaction() as tx:
+                await tx.execute("CREATE TABLE half (a int)")
+                await end_session(own_postgres.dsn, await tx.fetchval("SELECT pg_backend_pid()"))
+
+
+async def test_a_mistake_of_ours_stays_a_defect(own_postgres: PostgresServer) -> None:
+    async with open_database(own_postgres.dsn, application="test") as database:
+        with pytest.raises(asyncpg.InterfaceError):
+            async with database.connection() as connection:
+                await connection.fetchval("SELECT $1::int")
+        with pytest.raises(asyncpg.UndefinedTableError):
+            async with database.transaction() as tx:
+                await tx.execute("SELECT * FROM nothing")
