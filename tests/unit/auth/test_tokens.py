@@ -343,3 +343,27 @@ def test_a_token_at_the_longest_is_still_read() -> None:
     assert PUBLIC.verify(token, now_s=NOW_S).logins == many
     crowd = Subject("customer", 1, SessionType.CUSTOMER, 1, logins=tuple(range(300)))
     assert len(claims_of(crowd, typ=ACCESS, jti="j", now_s=NOW_S, lifetime_s=1).logins) == 200
+
+
+def test_what_was_sealed_by_an_earlier_version_still_opens() -> None:
+    sealed = bytes.fromhex("200651a8b2d5912f692db89492189401a82e4e354d688b68b48dc41e082e7904be")
+    assert SEALER.open(sealed, context="where") == b"value"
+
+
+@pytest.mark.parametrize("changed", [{"kty": "EC"}, {"crv": "X25519"}, {"kid": ""}, {"kid": None}])
+def test_only_named_ed25519_keys_of_a_set_count(changed: dict[str, Any]) -> None:
+    token = sign(claims(), KEY)
+    with pytest.raises(NotAuthenticated):
+        PublicKeys.from_jwks([{**STORED.jwk(), **changed}]).verify(token, now_s=NOW_S)
+
+
+def test_a_token_revoked_twice_is_refused_until_the_later_time() -> None:
+    for order in ((20, 10), (10, 20)):
+        revoked = Revocations()
+        for until_ms in order:
+            revoked.add("account:1", jtis=("one",), until_ms=until_ms)
+        revoked.forget(19)
+        assert not revoked.allows("account:1", 1, "one")
+        revoked.forget(20)
+        assert revoked.allows("account:1", 1, "one")
+        assert len(revoked) == 0
