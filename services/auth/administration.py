@@ -17,7 +17,7 @@ from services.auth.ground import Ground
 from services.auth.opening import Opening
 from services.auth.passwords import read_password
 from services.auth.people import Account, Person, Staff
-from services.auth.sessions import Sessions
+from services.auth.sessions import SSO, Sessions
 from services.auth.signed_in import account_signed_in, account_subject, account_view
 from services.auth.telling import person_view, tell_person_changed
 
@@ -98,7 +98,7 @@ class Administration:
         if not account.enable:
             raise UserDisabled
         await self._opening.check_group(account)
-        given = await self._sessions.begin(account_subject(account), door="sso", address=message.ip)
+        given = await self._sessions.begin(account_subject(account), door=SSO, address=message.ip)
         return account_signed_in(account, given.access, refresh_token=given.refresh)
 
     # ── people ──

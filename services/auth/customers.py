@@ -105,6 +105,7 @@ class CustomerDoor:
         if not person.enable:
             raise CustomerDisabled
         await self._second_factor(person, message)
+        await self._doorkeeper.keep_up(person.person_id, person.password_hash, password)
         return await self._come_in(person, message.ip)
 
     async def _come_in(self, person: Person, address: str) -> CustomerIn:

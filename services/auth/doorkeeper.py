@@ -62,6 +62,13 @@ class Doorkeeper:
         async with self._database.connection() as db:
             await self._store.insert_failure(db, network, name, self._clock.now_ms())
 
+    async def keep_up(self, person_id: int, encoded: str, password: str) -> None:
+        """A person came in by this password: hash it anew when today's parameters are others."""
+        now = await self.rehashed(encoded, password)
+        if now is not None:
+            async with self._database.connection() as db:
+                await self._store.rehash_person_password(db, person_id, encoded, now)
+
     async def rehashed(self, encoded: str, password: str) -> str | None:
         """The same password under today's parameters; None when it is already."""
         if not self._hasher.outdated(encoded):

@@ -110,7 +110,10 @@ def _signing(use: UseCases) -> Handlers:
         return await use.service.account_of(message)
 
     async def password_change(message: auth.PasswordChange, call: Call) -> auth.PasswordChanged:
-        return await use.credentials.change(message)
+        answer = await use.credentials.change(message)
+        if not message.investor:
+            use.background.run("password mail", use.mails.tell_password_changed(login=message.login))
+        return answer
 
     return [
         (subjects.SIGN_UP, sign_up),
@@ -284,7 +287,8 @@ def _mail_handlers(use: UseCases) -> Handlers:
         return Done()
 
     async def reset(message: auth_people.PasswordReset, call: Call) -> Done:
-        await use.mails.reset(message)
+        person_id = await use.mails.reset(message)
+        use.background.run("password mail", use.mails.tell_password_changed(person_id=person_id))
         return Done()
 
     return [

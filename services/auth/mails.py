@@ -62,8 +62,8 @@ class Mails:
         if person is not None and person.enable:
             await self._send(person, "reset", RESET_S)
 
-    async def reset(self, message: PasswordReset) -> None:
-        """A new password for whoever has the token; every session of the person ends."""
+    async def reset(self, message: PasswordReset) -> int:
+        """A new password for whoever has the token, whose id is returned; every session of theirs ends."""
         password = read_password(message.password)
         now_ms = self._ground.clock.now_ms()
         async with self._ground.database.transaction() as tx:
@@ -74,6 +74,27 @@ class Mails:
             # The mail was read, so the address is the person's.
             await self._keys.set_email_verified(tx, person_id, now_ms)
         await self._credentials.set_person(person_id, password)
+        return person_id
+
+    async def tell_password_changed(self, *, login: int = 0, person_id: int = 0) -> None:
+        """Tell the person behind a login, or by id, that the password is another one now."""
+        async with self._ground.database.connection() as db:
+            account = await self._ground.store.account(db, login) if login else None
+            person_id = account.person_id if account else person_id
+            person = await self._ground.store.person(db, person_id)
+        if person is None:
+            return  # staff has no mailbox here
+        mail = MailSend(
+            id=self._ground.ids.event_id(),
+            to=person.email,
+            kind="password_changed",
+            fields={"time_ms": str(self._ground.clock.now_ms())},
+            name=person.full_name,
+        )
+        try:
+            await self._ground.bus.request(MAIL_SEND, mail)
+        except AppError as e:
+            log.info("mail not sent", kind=mail.kind, error=str(e))
 
     async def _send(self, person: Person, purpose: str, lifetime_s: int) -> None:
         now_ms = self._ground.clock.now_ms()

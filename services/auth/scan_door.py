@@ -85,6 +85,7 @@ class ScanDoor:
             raise InvalidCredentials from e
         if person is None or not person.enable:
             raise InvalidCredentials
+        await self._doorkeeper.keep_up(person.person_id, person.password_hash, password)
         sign_ins.labels("scan", "ok").inc()
         return await self._come_in(person.person_id, message.ip)
 

@@ -104,10 +104,8 @@ class AuthService:
             sign_ins.labels("broker", "refused").inc()
             raise UserDisabled
         await self._opening.check_group(account)
-        now = await self._doorkeeper.rehashed(account.password_hash, password) if full else None
-        if now is not None:
-            async with self._database.connection() as db:
-                await self._store.rehash_person_password(db, account.person_id, account.password_hash, now)
+        if full:
+            await self._doorkeeper.keep_up(account.person_id, account.password_hash, password)
         sign_ins.labels("broker", "ok").inc()
         return await self._account_session(account, address, read_only=not full)
 

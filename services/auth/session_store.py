@@ -92,10 +92,10 @@ class SessionStore:
         """It counts no more."""
         await tx.execute(QUERIES["use_refresh_token"], token_hash, now_ms)
 
-    async def session_of_access(self, tx: Connection, jti: str) -> str | None:
-        """The session an access token was given in."""
-        session_id: str | None = await tx.fetchval(QUERIES["session_of_access"], jti)
-        return session_id
+    async def session_of_access(self, tx: Connection, jti: str) -> tuple[str, str] | None:
+        """The session an access token was given in, and by which door it began."""
+        row = await tx.fetchrow(QUERIES["session_of_access"], jti)
+        return None if row is None else (row["session_id"], row["door"])
 
     async def end_session(self, tx: Connection, session_id: str, now_ms: int, reason: str) -> bool:
         """The session is over; False when it was before."""

@@ -37,6 +37,7 @@ from services.auth.signed_in import customer_subject
 from services.auth.subjects import subject_held
 from services.auth.tokens import ACCESS_S, REFRESH_S, STREAM_S, Subject, claims_of
 
+SSO = "sso"  # the door of an administrator who opens an account's terminal
 JTIS_MAX = 500  # more in one fact: the subject's version is raised instead
 
 
@@ -187,13 +188,13 @@ class Sessions:
         now_ms = self._clock.now_ms()
         claims = self._keyring.public.verify(message.token, now_s=now_ms // 1000)
         async with self._database.transaction() as tx:
-            # A guest with the read-only password must not throw the owner out.
-            if message.only_this or claims.read_only:
-                session_id = await self._store.session_of_access(tx, claims.jti)
-                if session_id is None:
-                    await self.revoke_tokens(tx, claims.sub, (claims.jti,), "sign_out", now_ms)
-                else:
+            session_id, door = await self._store.session_of_access(tx, claims.jti) or ("", "")
+            # Neither a guest with the read-only password nor staff who looked in throws the owner out.
+            if message.only_this or claims.read_only or door == SSO:
+                if session_id:
                     await self._end(tx, session_id, claims.sub, "sign_out", now_ms)
+                else:
+                    await self.revoke_tokens(tx, claims.sub, (claims.jti,), "sign_out", now_ms)
             else:
                 kind, _, number = claims.sub.partition(":")
                 await self.revoke_subject(tx, kind, int(number), "sign_out", now_ms)

@@ -177,9 +177,11 @@ SELECT r.used_ms, r.expires_ms, s.session_id, s.subject, s.kind, s.number, s.per
 UPDATE auth.refresh_token SET used_ms = $2 WHERE hash = $1;
 
 -- name: session_of_access
--- The session an access token was given in.
+-- The session an access token was given in, and by which door it began.
 -- $1 jti
-SELECT session_id FROM auth.refresh_token WHERE access_jti = $1;
+SELECT s.session_id, s.door
+  FROM auth.refresh_token AS r JOIN auth.session AS s USING (session_id)
+ WHERE r.access_jti = $1;
 
 -- name: end_session
 -- A session is over; no row when it was over before.

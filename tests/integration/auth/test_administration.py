@@ -21,6 +21,7 @@ from libs.common.messages.auth import (
     SignCheck,
     SignedIn,
     SignIn,
+    SignOut,
     SsoAsk,
     StaffAdd,
     StaffAsk,
@@ -36,6 +37,7 @@ from libs.common.subjects import (
     PERSON_SET,
     SIGN_CHECK,
     SIGN_IN,
+    SIGN_OUT,
     SSO,
     STAFF_ADD,
     STAFF_LIST,
@@ -178,6 +180,10 @@ async def test_an_administrator_signs_in_as_an_account(rig: Rig) -> None:
     answer = await rig.sign_up()
     as_account = await rig.call(SSO, SsoAsk(login=answer.login))
     assert (await rig.claims(as_account.token)).sub == f"account:{answer.login}"
+    await rig.call(SIGN_OUT, SignOut(token=as_account.token))
+    with pytest.raises(NotAuthenticated):
+        await check(rig, as_account.token)
+    assert (await check(rig, answer.token)).login == answer.login, "the owner is not thrown out"
     with pytest.raises(BadCredentials):
         await rig.call(SSO, SsoAsk(login=1))
     await rig.call(USER_UPDATE, UserUpdate(login=answer.login, enable=0))

@@ -11,7 +11,7 @@ import pytest
 from libs.common.bus import Call, decode
 from libs.common.bus_nats import NatsBus
 from libs.common.errors import InvalidData
-from libs.common.messages.auth import PersonSet, RevocationsAsk, SignCheck
+from libs.common.messages.auth import PasswordChange, PersonSet, RevocationsAsk, SignCheck
 from libs.common.messages.auth_people import (
     AgentKeyIssue,
     CookieResolve,
@@ -43,6 +43,7 @@ from libs.common.subjects import (
     MAIL_SEND,
     MAIL_VERIFY,
     MAIL_VERIFY_ASK,
+    PASSWORD_CHANGE,
     PASSWORD_FORGOT,
     PASSWORD_RESET,
     PERSON_SET,
@@ -358,6 +359,8 @@ async def test_a_forgotten_password_is_reset_by_mail_and_every_session_ends(
     with pytest.raises(InvalidData):
         await rig.call(PASSWORD_RESET, PasswordReset(token=mail.fields["code"], password="short"))
     await rig.call(PASSWORD_RESET, message)
+    await eventually(lambda: postbox.mails[1:])
+    assert (postbox.mails[1].kind, postbox.mails[1].to) == ("password_changed", EMAIL)
     with pytest.raises(BadMailToken):
         await rig.call(PASSWORD_RESET, message)
     with pytest.raises(NotSignedIn):
@@ -404,3 +407,34 @@ async def test_a_person_is_sent_at_most_five_mails_of_a_kind_an_hour(rig: Rig, p
     rig.clock.advance(3600)
     await rig.call(MAIL_VERIFY_ASK, MailVerifyAsk(person_id=1))
     assert len(postbox.mails) == 6
+
+
+async def test_whose_password_was_changed_is_told_so(
+    rig: Rig, postbox: Postbox, eventually: Eventually
+) -> None:
+    login = (await rig.sign_up(EMAIL)).login
+    change = {"login": login, "actor": login, "session_type": 0, "password": PASSWORD}
+    await rig.call(PASSWORD_CHANGE, PasswordChange(**change, new_password="just looking", investor=1))
+    await rig.call(PASSWORD_CHANGE, PasswordChange(**change, new_password="another horse"))
+    await eventually(lambda: postbox.mails)
+    (mail,) = postbox.mails
+    assert (mail.kind, mail.to, mail.fields) == (
+        "password_changed",
+        EMAIL,
+        {"time_ms": str(rig.clock.now_ms())},
+    )
+
+
+async def test_a_password_under_old_parameters_is_hashed_anew_at_every_door(rig: Rig) -> None:
+    from argon2 import PasswordHasher
+
+    await sign_up(rig)
+    old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    pool = rig.base.database.pool
+    for command, message in (
+        (SCAN_LOGIN, ScanLogin(email=EMAIL, password=PASSWORD)),
+        (CUSTOMER_LOGIN, CustomerLogin(email=EMAIL, password=PASSWORD)),
+    ):
+        await pool.execute("UPDATE auth.person SET password_hash = $1", old)
+        await rig.call(command, message)
+        assert "m=19456,t=2,p=1" in await pool.fetchval("SELECT password_hash FROM auth.person")
