@@ -90,6 +90,9 @@ class NatsBus:
         await self._connection.publish(subject, payload, headers=dict(headers) if headers else None)
 
     async def flush(self) -> None:
+        # nats-py writes its PING past what is still pending, so the PONG alone would prove nothing:
+        # what was published or subscribed before must be on the wire first.
+        await self._connection._flush_pending(force_flush=True)
         await self._connection.flush(timeout=10)
 
     async def subscribe(self, pattern: str, callback: TickCallback) -> Subscription:
@@ -231,7 +234,7 @@ class NatsBus:
             await asyncio.wait(self._tasks, timeout=5)
         self._replies.close()
         if self._connection.is_connected:
-            await self._connection.flush(timeout=5)
+            await self.flush()
         try:
             await self._connection.close()
         except (OSError, RuntimeError) as e:  # it writes what is pending, also where nobody is left to read

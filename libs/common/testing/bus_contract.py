@@ -121,7 +121,7 @@ class BusContract:
             await owner.flush()
             with pytest.raises(AppError) as caught:
                 await caller.request(GROUP_GET, GroupGet(group="demo"))
-            assert (caught.value.code, caught.value.http_status) == ("RET_TECH_PROBLEM", 500)
+            assert (caught.value.code, caught.value.http_status) == ("RET_TECH_PROBLEM", 500), caught.value
             assert (await caller.request(GROUP_GET, GroupGet(group="demo"))).group == "demo"
 
     async def test_an_unreadable_request_is_refused_not_fatal(self) -> None:
