@@ -27,8 +27,7 @@ T0 = 1_767_225_600_000
 def hourly_file() -> Path:
     """The hourly EURUSD series the package ``backtesting`` ships."""
     found = importlib.util.find_spec("backtesting")
-    if found is None or found.origin is None:
-        pytest.skip("the package backtesting is not installed")
+    assert found is not None and found.origin is not None, "run `make test`: it installs the data"
     return Path(found.origin).parent / "test/EURUSD.csv"
 
 
