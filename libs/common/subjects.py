@@ -16,7 +16,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from libs.common.messages import alerts, auth, auth_people, house, market, notifier, requests, trading
+from libs.common.messages import (
+    alerts,
+    auth,
+    auth_people,
+    house,
+    market,
+    notifier,
+    requests,
+    scanner,
+    trading,
+)
 from libs.common.principal import Principal
 
 M = TypeVar("M")
@@ -113,7 +123,7 @@ SYMBOL_LIST = Command(
     "market.cmd.symbol.list.v1",
     market.SymbolList,
     market.Instruments,
-    callers=("gateway", "trading", "alerts", "notifier"),
+    callers=("gateway", "trading", "alerts", "notifier", "scanner"),
 )
 GROUP_PUT = Command("market.cmd.group.put.v1", market.GroupPut, market.Group, effect=True)
 GROUP_LIST = Command("market.cmd.group.list.v1", market.GroupList, market.Groups)
@@ -134,6 +144,18 @@ SHORT_LIST = Command("market.cmd.short_list.v1", market.AssetsAsk, market.ShortL
 SYMBOL_INFO = Command("market.cmd.symbol.info.v1", market.SymbolAsk, market.AssetInfo)
 CANDLES = Command(
     "market.cmd.candles.v1", market.CandlesAsk, market.CandleTable, callers=("gateway", "alerts")
+)
+# Closed bars in bulk, as arrays, and what is new among them: told after the commit, holes show in ``seq``.
+BARS_CLOSED = Subject("market.tick.bars.v1", market.BarsClosed)
+CANDLES_BULK = Command(
+    "market.cmd.candles.bulk.v1",
+    market.CandlesBulk,
+    bytes,
+    callers=("gateway", "scanner", "signals"),
+    timeout_s=30.0,
+)
+FORMING = Command(
+    "market.cmd.bars.forming.v1", market.FormingAsk, market.Forming, callers=("gateway", "scanner")
 )
 CANDLES_PUT = Command(
     "market.cmd.candles.put.v1",
@@ -342,6 +364,21 @@ MAIL_SEND = Command(
 DEAD_DELIVERIES = Command("notifier.cmd.deadletter.list.v1", notifier.DeadLettersAsk, notifier.DeadLetters)
 DEAD_DELIVERY_RETRY = Command(
     "notifier.cmd.deadletter.retry.v1", notifier.DeadLetterRetry, house.Done, effect=True
+)
+
+# ── scanner ───────────────────────────────────────────────────────────────────────────────────────
+
+PATTERN_DETECTED = Subject(
+    "scanner.evt.pattern.detected.v1.{timeframe}.{symbol}", scanner.PatternDetected, stream="SCANNER"
+)
+REGIME_FLIPPED = Subject(
+    "scanner.evt.regime.flipped.v1.{timeframe}.{symbol}", scanner.RegimeFlipped, stream="SCANNER"
+)
+LEVEL_BROKEN = Subject(
+    "scanner.evt.level.broken.v1.{timeframe}.{symbol}", scanner.LevelBroken, stream="SCANNER"
+)
+RECORD_CLOSED = Subject(
+    "scanner.evt.record.closed.v1.{timeframe}.{symbol}", scanner.RecordClosed, stream="SCANNER"
 )
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────

@@ -363,6 +363,46 @@ class CandleTable(msgspec.Struct, frozen=True):
     data: Sequence[Sequence[float]]
 
 
+class CandlesBulk(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest ``limit`` closed bars of each place (symbol, timeframe, from_ms, to_ms), both ends in it.
+
+    The reply is no JSON: see ``libs.common.bulk``. It serves the places in order until it is full; ask
+    again for those it left out.
+    """
+
+    places: Sequence[tuple[str, str, int, int]]
+    limit: int = 1_000
+
+
+class FormingAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The bar of ``symbol`` and ``timeframe`` that ticks are making."""
+
+    symbol: str
+    timeframe: str
+
+
+class Forming(msgspec.Struct, frozen=True, kw_only=True):
+    """``bar`` is (open_ms, open, high, low, close, volume), None when no bar is being made."""
+
+    symbol: str
+    bar: tuple[int, float, float, float, float, float] | None = None
+
+
+class BarsClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """What changed in the stored bars, told after the commit, about once a second also when nothing did.
+
+    ``run`` is one life of market and ``seq`` is gap-free in it: a reader that sees another run or a
+    hole asks for what it missed with ``CandlesBulk``. ``bars`` are closed bars (symbol, timeframe,
+    open_ms, open, high, low, close, volume), oldest first in each place; ``loaded`` are ranges
+    (symbol, timeframe, from_ms, to_ms) that were written from outside and must be asked for.
+    """
+
+    run: str
+    seq: int
+    bars: Sequence[tuple[str, str, int, float, float, float, float, float]] = ()
+    loaded: Sequence[tuple[str, str, int, int]] = ()
+
+
 class CandlesPut(msgspec.Struct, frozen=True, kw_only=True):
     """Upsert candles ``[time_ms,o,h,l,c,v]``; ``source`` says where they came from."""
 
