@@ -1,40 +1,20 @@
-"""Trading sessions: reading them from a setting, and whether a market is open. Pure.
-
-``None`` is always open; seven days without a span are never open. A span whose close is not after
-its open runs over midnight. Index 0 is Sunday; times are UTC.
-"""
+"""Trading sessions as market reads and shows them; the rules stand in ``libs.common.sessions``. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from libs.common import sessions as rules
+from libs.common.clock import unix_ms
 from libs.common.errors import InvalidData
 from libs.common.messages.market import Instrument, SessionDay, SessionSpan
+from libs.common.sessions import DAY_MIN, MarketState
 
 SPANS_MAX = 3  # a day, as the contract lays it out
-DAY_MIN = 24 * 60
-
-
-class Reason(IntEnum):
-    """Why a market is closed (contract 10.4)."""
-
-    NONE = 0
-    HOLIDAY = 1
-    WORK_TIME = 2
-    SESSION = 3
-    DISABLED = 4
-
-
-class MarketState(NamedTuple):
-    """``state`` is 1 when open, else 0 with the reason."""
-
-    state: int
-    reason: int
 
 
 ALL_DAY = SessionSpan(open_hour=0, open_min=0, close_hour=24, close_min=0)
@@ -79,25 +59,12 @@ def _day(spans: Sequence[SessionSpan]) -> SessionDay:
 
 def is_open(sessions: Sequence[SessionDay] | None, at: datetime) -> bool:
     """Whether a span holds the moment ``at`` (UTC)."""
-    if sessions is None:
-        return True
-    minute = at.hour * 60 + at.minute
-    today = (at.weekday() + 1) % 7
-    for span in sessions[today].trade:
-        opens, closes = _minutes(span)
-        if opens <= minute < (closes if closes > opens else DAY_MIN):
-            return True
-    yesterday = (_minutes(span) for span in sessions[today - 1].trade)
-    return any(closes <= opens and minute < closes for opens, closes in yesterday)
+    return rules.is_open(sessions, unix_ms(at))
 
 
 def market_state(instrument: Instrument, at: datetime) -> MarketState:
     """Open or closed, and why, by the server's clock."""
-    if instrument.trade == 0:
-        return MarketState(0, Reason.DISABLED)
-    if not is_open(instrument.sessions, at):
-        return MarketState(0, Reason.SESSION)
-    return MarketState(1, Reason.NONE)
+    return rules.market_state(instrument.trade, instrument.sessions, unix_ms(at))
 
 
 def shown(sessions: Sequence[SessionDay] | None) -> tuple[SessionDay, ...]:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from libs.common.candles import DAY_MS, Candle
 from libs.common.messages.market import Asset, AssetInfo, Instrument, Watched, WatchedPrices
+from libs.common.sessions import MarketState
 from services.market.rounding import rounded
-from services.market.sessions import MarketState, shown
+from services.market.sessions import shown
 
 SHORT_COLUMNS = (
     "symbol",

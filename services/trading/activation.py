@@ -23,6 +23,7 @@ from collections.abc import Iterable
 import msgspec
 
 from libs.common.errors import AppError
+from libs.common.sessions import OPEN, market_state
 from services.trading import orders
 from services.trading import refusals as no
 from services.trading.closing import close_at
@@ -44,7 +45,6 @@ from services.trading.position import (
     side_of,
 )
 from services.trading.profit import valuation
-from services.trading.sessions import OPEN, market_state
 
 _NOTES = {ACTIVATION_SL: "[sl]", ACTIVATION_TP: "[tp]"}
 

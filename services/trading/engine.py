@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from libs.common.errors import AppError, invariant
+from libs.common.sessions import DAY_MS
 from services.trading import commands as c
 from services.trading.activation import expire_due, on_quote
 from services.trading.closing import close_by, close_group, close_trade
@@ -28,7 +29,6 @@ from services.trading.modifying import cancel_group, cancel_pending, modify_pend
 from services.trading.opening import open_trade, place_pending
 from services.trading.risk import assess
 from services.trading.rollover import roll_days
-from services.trading.sessions import DAY_MS
 from services.trading.staff import change_account, staff_close, staff_open, staff_update
 from services.trading.state import Account
 

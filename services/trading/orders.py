@@ -15,6 +15,7 @@ order is not asked for margin before it is met.
 from __future__ import annotations
 
 from libs.common.errors import InvalidData
+from libs.common.sessions import OPEN, market_state
 from services.trading import refusals as no
 from services.trading.conversion import Tick
 from services.trading.exact import POINTS_MAX
@@ -29,7 +30,6 @@ from services.trading.position import (
     Trade,
     side_of,
 )
-from services.trading.sessions import OPEN, market_state
 from services.trading.state import Account
 
 

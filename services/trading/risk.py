@@ -14,6 +14,7 @@ two decimals.
 
 from __future__ import annotations
 
+from libs.common.sessions import OPEN, market_state
 from services.trading import orders
 from services.trading.account import LEVEL_MARGIN_CALL, LEVEL_OK, LEVEL_STOP_OUT, Numbers
 from services.trading.closing import close_at
@@ -24,7 +25,6 @@ from services.trading.exact import Ratio, rounded, scale_of
 from services.trading.instrument import Market
 from services.trading.position import ACTIVATION_STOPOUT
 from services.trading.profit import Valuation, profit_of
-from services.trading.sessions import OPEN, market_state
 
 BY_LEVEL, BY_MONEY = 0, 1
 

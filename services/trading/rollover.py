@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import msgspec
 
+from libs.common.sessions import DAY_MS, day_of
 from services.trading.activation import expire
 from services.trading.draft import Draft
 from services.trading.events import DayRolled, SwapCharged, TradeModified
 from services.trading.instrument import GTC, GTC_DAILY
 from services.trading.position import Trade
-from services.trading.sessions import DAY_MS, day_of
 from services.trading.swap import days_charged, swap_of
 
 

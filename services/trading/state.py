@@ -14,11 +14,11 @@ from typing import Any, cast
 import msgspec
 
 from libs.common.errors import invariant
+from libs.common.sessions import day_of
 from services.trading import events as e
 from services.trading.order_map import EMPTY, OrderMap
 from services.trading.position import BALANCE_IN, BALANCE_OUT, BUY, FINANCE_CMDS, Trade
 from services.trading.profit import Valuation, profit_of
-from services.trading.sessions import day_of
 
 
 class Book:

@@ -11,11 +11,11 @@ charged for a day, threefold or not, is rounded once.
 
 from __future__ import annotations
 
+from libs.common.sessions import day_of, weekday_of
 from services.trading.conversion import Tick
 from services.trading.instrument import PRICE_CURRENT, PRICE_OPEN, Market, Terms
 from services.trading.position import BUY, side_of
 from services.trading.profit import cash
-from services.trading.sessions import day_of, weekday_of
 
 _SATURDAY, _SUNDAY = 6, 0
 

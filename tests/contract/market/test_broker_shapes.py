@@ -8,10 +8,10 @@ import pytest
 from libs.common.candles import Candle, broker_timeframe
 from libs.common.messages import market as m
 from libs.common.messages.house import Done
+from libs.common.sessions import MarketState
 from services.market import errors, views
 from services.market.instruments import SECURITY_GROUPS, effective
 from services.market.quotes import frame_of
-from services.market.sessions import MarketState
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from libs.common.clock import from_unix_ms
 from libs.common.messages.market import Group, SecGroup, SecMargin, SessionDay, SessionSpan
 from libs.common.money import round_half_away, to_points
+from libs.common.sessions import market_state
 from services.market.groups import as_seen
 from services.market.sessions import market_state as market_state_of_market
 from services.trading.conversion import Conversion, Tick
@@ -19,7 +20,6 @@ from services.trading.exact import exact, points_of, ratio, reduced, rounded
 from services.trading.instrument import rules_of, terms_of
 from services.trading.order_map import EMPTY, OrderMap
 from services.trading.position import Trade
-from services.trading.sessions import market_state
 from services.trading.tick_span import TickSpan
 from tests.oracles.trading import formulas
 from tests.unit.trading.engine.scenarios import START_MS, SYMBOLS, instrument

@@ -2,12 +2,14 @@
 
 ``None`` is always open; seven days without a span are never open. A span whose close is not after its
 open runs over midnight. Index 0 is Sunday; times are UTC. Orders, expiries, swaps and sessions go by
-the server's clock, never by a quote's time.
+the server's clock, never by a quote's time. Market shows by these rules and trading trades by them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
 
 from libs.common.messages.market import SessionDay
 
@@ -15,8 +17,24 @@ DAY_MS = 86_400_000
 MINUTE_MS = 60_000
 DAY_MIN = 24 * 60
 CLOSED, OPEN = 0, 1
-REASON_NONE, REASON_SESSION, REASON_DISABLED = 0, 3, 4
 _EPOCH_WEEKDAY = 4  # 1970-01-01 was a Thursday; Sunday is 0
+
+
+class Reason(IntEnum):
+    """Why a market is closed (contract 10.4)."""
+
+    NONE = 0
+    HOLIDAY = 1
+    WORK_TIME = 2
+    SESSION = 3
+    DISABLED = 4
+
+
+class MarketState(NamedTuple):
+    """``state`` is 1 when open, else 0 with the reason."""
+
+    state: int
+    reason: int
 
 
 def day_of(at_ms: int) -> int:
@@ -46,10 +64,10 @@ def is_open(sessions: Sequence[SessionDay] | None, at_ms: int) -> bool:
     return False
 
 
-def market_state(trade_mode: int, sessions: Sequence[SessionDay] | None, at_ms: int) -> tuple[int, int]:
+def market_state(trade_mode: int, sessions: Sequence[SessionDay] | None, at_ms: int) -> MarketState:
     """``market_state`` and ``market_reason`` of the contract (10.4)."""
     if trade_mode == 0:
-        return CLOSED, REASON_DISABLED
+        return MarketState(CLOSED, Reason.DISABLED)
     if not is_open(sessions, at_ms):
-        return CLOSED, REASON_SESSION
-    return OPEN, REASON_NONE
+        return MarketState(CLOSED, Reason.SESSION)
+    return MarketState(OPEN, Reason.NONE)
