@@ -29,7 +29,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     fixed when the position opened; ``margin_minor`` is that of the whole volume, rounded once.
 
     ``rate_num / rate_den`` is the conversion rate its profit was closed at; ``parent`` the order whose
-    remainder it is; ``deferred`` the code for which a triggered pending order waits.
+    remainder it is; ``deferred`` the code for which a triggered pending order waits. ``trail_points`` is
+    how far its stop loss trails the price, in steps of ``trail_step_points``; of the pending orders of one
+    ``oco`` number only one is filled; one with ``after`` is held until that order is filled.
     """
 
     order: int
@@ -59,6 +61,10 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     comment: str = ""
     parent: int = 0
     deferred: str = ""
+    trail_points: int = 0
+    trail_step_points: int = 0
+    oco: int = 0
+    after: int = 0
 
     @property
     def is_pending(self) -> bool:
