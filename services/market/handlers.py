@@ -8,6 +8,7 @@ from typing import Any
 from libs.common import subjects
 from libs.common.bus import Call, Handler
 from libs.common.subjects import Command
+from services.market.bulk import BulkReader
 from services.market.service import MarketService
 
 
@@ -32,6 +33,14 @@ def handlers_for(service: MarketService) -> list[tuple[Command[Any, Any], Handle
         (subjects.WATCH_ADD, _waiting(service.watch)),
         (subjects.WATCH_UPDATE, _waiting(service.change_watched)),
         (subjects.WATCH_REMOVE, _waiting(service.unwatch)),
+    ]
+
+
+def bulk_handlers(reader: BulkReader) -> list[tuple[Command[Any, Any], Handler]]:
+    """The commands that read many bars at once."""
+    return [
+        (subjects.CANDLES_BULK, _waiting(reader.closed)),
+        (subjects.FORMING, _at_once(reader.forming)),
     ]
 
 

@@ -201,6 +201,13 @@ class Store:
             found.setdefault(instrument_id, []).append(Candle(*candle))
         return found
 
+    async def candles_bulk(
+        self, connection: Connection, places: Sequence[tuple[int, int, int, int]], limit: int
+    ) -> list[tuple[bytes, str]]:
+        """(instrument, timeframe, from_ms, to_ms) → its newest bars as ``bulk.ROW``, and their source."""
+        rows = await connection.fetch(QUERIES["candles_bulk"], *map(list, zip(*places, strict=True)), limit)
+        return [(packed or b"", source or "") for packed, source in rows]
+
     async def candles_at(self, connection: Connection, places: Iterable[Place]) -> dict[Place, Candle]:
         """The candles that stand at these very places."""
         wanted = list(places)

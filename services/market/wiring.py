@@ -18,12 +18,13 @@ from services.market.adapters.kraken import Kraken
 from services.market.adapters.manual import ManualFeed
 from services.market.adapters.replay import ReplayFeed, replay_spec
 from services.market.adapters.synthetic import SyntheticFeed
+from services.market.bulk import BulkReader
 from services.market.catalogue import Catalogue
 from services.market.config import Config
 from services.market.desk import Desk
 from services.market.feed import Feed
 from services.market.feeds import FeedSpec, feed_spec
-from services.market.handlers import handlers_for
+from services.market.handlers import bulk_handlers, handlers_for
 from services.market.history import SyntheticPast
 from services.market.intake import FeedRunner, Intake
 from services.market.quotes import QuoteBook
@@ -31,6 +32,7 @@ from services.market.reading import CandleReader
 from services.market.service import MarketService
 from services.market.store import Store
 from services.market.synthetic import SyntheticMarket
+from services.market.telling import BarTeller
 from services.market.writer import Writer
 
 log = structlog.get_logger()
@@ -52,7 +54,8 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
         catalogue = Catalogue(live=spec.live)
         await boot.load(base.database, store, catalogue, book, base.clock.now_ms())
         desk = Desk(book, base.bus, base.database, store, base.clock)
-        writer = Writer(desk, base.database, store, base.clock, source_id=source_id, feed=spec.source)
+        teller = BarTeller(base.bus, base.ids.event_id())
+        writer = Writer(desk, base.database, store, base.clock, teller, source_id=source_id, feed=spec.source)
         service = MarketService(
             catalogue=catalogue,
             desk=desk,
@@ -84,7 +87,10 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
         stack.push_async_callback(writer.stop)
         stack.push_async_callback(runner.stop)
         yield App(
-            handlers=handlers_for(service),
+            handlers=[
+                *handlers_for(service),
+                *bulk_handlers(BulkReader(catalogue, book, writer, base.database, store)),
+            ],
             problems=[runner.problem],
             on_started=[runner.start],
         )

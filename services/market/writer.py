@@ -19,13 +19,14 @@ from typing import Any
 
 import structlog
 
-from libs.common.candles import Candle
+from libs.common.candles import TIMEFRAMES, Candle
 from libs.common.clock import Clock
 from libs.common.db import Database
 from services.market import metrics
 from services.market.desk import Desk
 from services.market.quotes import Line
 from services.market.store import Block, Place, Store, Stored
+from services.market.telling import BarTeller, ClosedBar, LoadedRange
 
 log = structlog.get_logger()
 
@@ -41,6 +42,7 @@ class _Batch:
     rows: dict[Place, Stored] = field(default_factory=dict)
     quotes: dict[int, tuple[int, float, float, int]] = field(default_factory=dict)
     cursor: object = None
+    closed: list[ClosedBar] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.rows or self.quotes or self.cursor is not None)
@@ -50,12 +52,21 @@ class Writer:
     """Stores what the desk's book made. ``source_id`` marks the candles made of ticks."""
 
     def __init__(
-        self, desk: Desk, database: Database, store: Store, clock: Clock, *, source_id: int, feed: str
+        self,
+        desk: Desk,
+        database: Database,
+        store: Store,
+        clock: Clock,
+        teller: BarTeller,
+        *,
+        source_id: int,
+        feed: str,
     ) -> None:
         self._desk = desk
         self._database = database
         self._store = store
         self._clock = clock
+        self._teller = teller
         self._source_id = source_id
         self._feed = feed
         self._lock = asyncio.Lock()
@@ -63,7 +74,7 @@ class Writer:
         self._kept: dict[Place, Stored] = {}  # stored by the last flush
         self._stored_s = clock.monotonic_s()
         self._task: asyncio.Task[None] | None = None
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: asyncio.Task[bool] | None = None
         self._stop = asyncio.Event()
         self.generation = 0  # of what ``overlay`` no longer holds
 
@@ -97,7 +108,9 @@ class Writer:
             except TimeoutError:
                 pass
             try:
-                await self.flush()
+                if not await self.flush():
+                    async with self._lock:
+                        await self._teller.tell((), ())
                 failures = 0
             except Exception as e:
                 failures += 1
@@ -131,16 +144,16 @@ class Writer:
         rows: Mapping[Place, Stored] | None = None,
         blocks: Sequence[Block] = (),
         marks: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> bool:
         """Store what changed so far, and ``rows`` and ``blocks`` over it; returns when committed.
 
-        ``marks`` are further cursors, by name.
+        ``marks`` are further cursors, by name. False when there was nothing to store.
         """
         async with self._lock:
             batch = self._take()
             whole = {**batch.rows, **rows} if rows else batch.rows
             if not batch and not whole and not blocks and not marks:
-                return
+                return False
             begun_s = self._clock.monotonic_s()
             async with self._database.transaction() as tx:
                 for block in blocks:
@@ -157,6 +170,8 @@ class Writer:
             self._stored_s = begun_s
             metrics.CANDLE_WRITE.observe(self._clock.monotonic_s() - begun_s)
             metrics.CANDLE_ROWS.inc(len(whole) + sum(len(block.bars) for block in blocks))
+            await self._teller.tell(batch.closed, self._loaded(rows or {}, blocks))
+            return True
 
     def _take(self) -> _Batch:
         """Everything that changed, in one step of the loop, over what an earlier flush left."""
@@ -164,7 +179,11 @@ class Writer:
         for line in self._desk.book.lines.values():
             if line.changed:
                 line.changed = False
-                batch.rows |= self._rows(line, line.builder.take())
+                closed = line.builder.take()
+                batch.rows |= self._rows(line, closed)
+                batch.closed += [
+                    (line.symbol, TIMEFRAMES[row.timeframe_id - 1].name, *row[1:]) for row in closed
+                ]
                 batch.rows |= self._rows(line, line.builder.forming())
                 metrics.SEQ_LAST.labels(line.symbol).set(line.seq)
                 batch.quotes[line.instrument_id] = (line.instrument_id, line.bid, line.ask, line.ctm_ms)
@@ -180,6 +199,27 @@ class Writer:
             Place(instrument_id, frame, at): Stored(source_id, o, h, low, c, v)
             for frame, at, o, h, low, c, v in rows
         }
+
+    def _loaded(self, rows: Mapping[Place, Stored], blocks: Sequence[Block]) -> list[LoadedRange]:
+        """The ranges that were written from outside: first and last open time of each place."""
+        ranges: dict[tuple[int, int], tuple[int, int]] = {}
+        for place in rows:
+            key = place.instrument_id, place.timeframe_id
+            first, last = ranges.get(key, (place.open_ms, place.open_ms))
+            ranges[key] = min(first, place.open_ms), max(last, place.open_ms)
+        for block in blocks:
+            if len(block.bars):
+                key = block.instrument_id, block.timeframe_id
+                first, last = int(block.bars.open_ms[0]), int(block.bars.open_ms[-1])
+                known = ranges.get(key, (first, last))
+                ranges[key] = min(first, known[0]), max(last, known[1])
+        if not ranges:
+            return []
+        names = {line.instrument_id: line.symbol for line in self._desk.book.lines.values()}
+        return [
+            (names[instrument_id], TIMEFRAMES[frame - 1].name, *span)
+            for (instrument_id, frame), span in ranges.items()
+        ]
 
     # ── reading ───────────────────────────────────────────────────────────────────────────────────
 

@@ -105,7 +105,7 @@ async def open_rig(
             served = [await bus.serve(command, handler) for command, handler in app.handlers]
             served.append(
                 await bus.subscribe(
-                    "market.tick.>",
+                    subjects.QUOTE.pattern,
                     lambda subject, payload: rig.frames.append((subject, msgspec.json.decode(payload))),
                 )
             )

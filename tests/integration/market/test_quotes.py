@@ -158,7 +158,7 @@ async def test_after_a_crash_no_seq_is_used_twice_and_no_acknowledged_quote_is_l
     house: House, bus: NatsBus, eventually: Any
 ) -> None:
     frames: list[bytes] = []
-    await bus.subscribe("market.tick.>", lambda subject, payload: frames.append(payload))
+    await bus.subscribe(subjects.QUOTE.pattern, lambda subject, payload: frames.append(payload))
     await house.start("market", FEED="manual")
     for i in range(30):
         quote = m.QuoteIn(symbol="EURUSD", bid=1.1 + i / 1e5, ask=1.2, time=START_MS + i * 10_000)

@@ -141,7 +141,7 @@ async def test_a_replay_goes_on_after_a_crash_and_ends_only_once(
         "time,open,high,low,close,volume\n" + "".join(f"{','.join(map(str, b))},9\n" for b in bars)
     )
     frames: list[bytes] = []
-    await bus.subscribe("market.tick.>", lambda subject, payload: frames.append(payload))
+    await bus.subscribe(subjects.QUOTE.pattern, lambda subject, payload: frames.append(payload))
     feed = f"replay:{path}?speed=max&rate=2000"
     await house.start("market", FEED=feed)
     await eventually(lambda: len(frames) > 3000, timeout_s=30)
