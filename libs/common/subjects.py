@@ -20,6 +20,7 @@ from libs.common.messages import (
     alerts,
     auth,
     auth_people,
+    billing,
     house,
     market,
     notifier,
@@ -27,6 +28,7 @@ from libs.common.messages import (
     scanner,
     trading,
 )
+from libs.common.messages import trading_orders as orders
 from libs.common.principal import Principal
 
 M = TypeVar("M")
@@ -126,7 +128,9 @@ SYMBOL_LIST = Command(
     callers=("gateway", "trading", "alerts", "notifier", "scanner"),
 )
 GROUP_PUT = Command("market.cmd.group.put.v1", market.GroupPut, market.Group, effect=True)
-GROUP_LIST = Command("market.cmd.group.list.v1", market.GroupList, market.Groups)
+GROUP_LIST = Command(
+    "market.cmd.group.list.v1", market.GroupList, market.Groups, callers=("gateway", "trading")
+)
 GROUP_GET = Command(
     "market.cmd.group.get.v1",
     market.GroupGet,
@@ -143,7 +147,10 @@ ASSETS = Command("market.cmd.assets.v1", market.AssetsAsk, market.Assets)
 SHORT_LIST = Command("market.cmd.short_list.v1", market.AssetsAsk, market.ShortList)
 SYMBOL_INFO = Command("market.cmd.symbol.info.v1", market.SymbolAsk, market.AssetInfo)
 CANDLES = Command(
-    "market.cmd.candles.v1", market.CandlesAsk, market.CandleTable, callers=("gateway", "alerts")
+    "market.cmd.candles.v1",
+    market.CandlesAsk,
+    market.CandleTable,
+    callers=("gateway", "trading", "alerts"),
 )
 # Closed bars in bulk, as arrays, and what is new among them: told after the commit, holes show in ``seq``.
 BARS_CLOSED = Subject("market.tick.bars.v1", market.BarsClosed)
@@ -308,6 +315,41 @@ ACCOUNT_OPEN = Command(
 ACCOUNT_GET = Command(
     "trading.cmd.account.get.v1", trading.AccountAsk, trading.AccountState, callers=("gateway", "auth")
 )
+ACCOUNT_ME = Command("trading.cmd.account.me.v1", orders.AccountMeAsk, orders.AccountMe)
+ACCOUNT_SYNC = Command("trading.cmd.account.sync.v1", orders.AccountSync, house.Done, effect=True)
+BALANCES = Command("trading.cmd.balances.v1", orders.BalancesAsk, orders.Balances)
+MARKET_SYNC = Command("trading.cmd.market.sync.v1", orders.MarketSync, house.Done, effect=True)
+TRADE_OPEN = Command("trading.cmd.trade.open.v1", orders.TradeOpen, orders.TradeAck, effect=True)
+PENDING_OPEN = Command("trading.cmd.pending.open.v1", orders.PendingOpen, orders.TradeAck, effect=True)
+TRADE_CLOSE = Command("trading.cmd.trade.close.v1", orders.TradeClose, orders.CloseAck, effect=True)
+TRADE_CLOSE_BY = Command("trading.cmd.trade.close_by.v1", orders.TradeCloseBy, orders.CloseBatch, effect=True)
+TRADE_CLOSE_GROUP = Command(
+    "trading.cmd.trade.close_group.v1", orders.TradeCloseGroup, orders.CloseBatch, effect=True
+)
+PENDING_CANCEL = Command("trading.cmd.pending.cancel.v1", orders.PendingCancel, orders.TradeAck, effect=True)
+PENDING_CANCEL_GROUP = Command(
+    "trading.cmd.pending.cancel_group.v1", orders.PendingCancelGroup, orders.CancelBatch, effect=True
+)
+TRADE_MODIFY = Command("trading.cmd.trade.modify.v1", orders.TradeModify, orders.TradeAck, effect=True)
+PENDING_MODIFY = Command("trading.cmd.pending.modify.v1", orders.PendingModify, orders.TradeAck, effect=True)
+TRADES = Command("trading.cmd.trades.v1", orders.TradesAsk, orders.TradeTable)
+TRADE_HISTORY = Command("trading.cmd.trade.history.v1", orders.HistoryAsk, orders.HistoryTable)
+BALANCE_CHANGE = Command(
+    "trading.cmd.balance.change.v1", orders.BalanceChange, orders.BalanceAck, effect=True
+)
+MNG_OPEN = Command("trading.cmd.staff.open.v1", orders.StaffOpenAsk, orders.TradeAck, effect=True)
+MNG_CLOSE = Command("trading.cmd.staff.close.v1", orders.StaffCloseAsk, orders.CloseAck, effect=True)
+MNG_UPDATE = Command("trading.cmd.staff.update.v1", orders.StaffUpdateAsk, orders.TradeAck, effect=True)
+MNG_OPEN_SYNC = Command(
+    "trading.cmd.staff.open_sync.v1", orders.StaffOpenAsk, orders.TradeRecord, effect=True, timeout_s=6.0
+)
+MNG_CLOSE_SYNC = Command(
+    "trading.cmd.staff.close_sync.v1", orders.StaffCloseAsk, orders.TradeRecord, effect=True, timeout_s=6.0
+)
+MNG_UPDATE_SYNC = Command(
+    "trading.cmd.staff.update_sync.v1", orders.StaffUpdateAsk, orders.TradeRecord, effect=True, timeout_s=6.0
+)
+SWAP_CALCULATE = Command("trading.cmd.swap.calculate.v1", orders.SwapAsk, orders.SwapAmount)
 
 # ── alerts ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -380,6 +422,24 @@ LEVEL_BROKEN = Subject(
 RECORD_CLOSED = Subject(
     "scanner.evt.record.closed.v1.{timeframe}.{symbol}", scanner.RecordClosed, stream="SCANNER"
 )
+
+# ── billing ───────────────────────────────────────────────────────────────────────────────────────
+
+ADMIT = Command("billing.cmd.call.admit.v1", billing.Admit, billing.Admitted, effect=True, timeout_s=20.0)
+CAPTURE = Command(
+    "billing.cmd.call.capture.v1", billing.Capture, billing.Captured, effect=True, timeout_s=60.0
+)
+RELEASE = Command("billing.cmd.call.release.v1", billing.Release, house.Done, effect=True)
+CHARGE = Command("billing.cmd.call.charge.v1", billing.Charge, billing.Captured, effect=True)
+TERMS = Command("billing.cmd.terms.get.v1", billing.TermsAsk, billing.Terms)
+BILLING_BALANCE = Command("billing.cmd.balance.get.v1", billing.BalanceAsk, billing.Balance)
+BILLING_USAGE = Command("billing.cmd.usage.get.v1", billing.UsageAsk, billing.Usage)
+QUOTA_STATE = Command("billing.cmd.quota.get.v1", billing.QuotaAsk, billing.QuotaState)
+CREDITS_ADD = Command("billing.cmd.credits.add.v1", billing.CreditsAdd, billing.CreditsAdded, effect=True)
+STARTER_GRANT = Command(
+    "billing.cmd.starter.grant.v1", billing.StarterGrant, billing.StarterGranted, effect=True
+)
+PRICE_LIST = Command("billing.cmd.prices.get.v1", billing.PriceListAsk, billing.PriceList)
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────
 
