@@ -78,6 +78,7 @@ class House:
             "TRADEWIND_FEED": "manual",
             "TRADEWIND_ADMIN_PASSWORD": "admin-password",
             "TRADEWIND_SECRET_KEY": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+            "TRADEWIND_PLANS_FILE": str(ROOT / "tests/plans.json"),
             "TRADEWIND_SERVICES": "auth,market,trading,alerts,gateway",
             **{f"TRADEWIND_{key}": value for key, value in settings.items()},
         }

@@ -66,6 +66,7 @@ SETTINGS: dict[str, Setting] = {
     "TLS_DIR": Setting("folder with tls.crt and tls.key; empty serves plain HTTP"),
     "GEO_HEADER": Setting("header with the caller's country, believed from trusted proxies only"),
     "GEO_BLOCK": Setting("comma-separated countries that are refused", "US"),
+    "PLANS_FILE": Setting("file of prices, tiers and limits; empty uses the built-in ones"),
     "X402_PAY_TO": Setting("address that receives x402 payments; empty switches them off"),
     "X402_FACILITATOR_URL": Setting("x402 facilitator", "https://x402.org/facilitator"),
     "X402_NETWORK": Setting("x402 network", "base"),

@@ -16,3 +16,5 @@ class Config(ProcessConfig, frozen=True, kw_only=True):
     public_url: str = ""
     trusted_proxies: str = ""
     tls_dir: str = ""
+    plans_file: str = ""
+    scan_pro_only: str = "off"

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -22,24 +22,28 @@ from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, Bus, encode
 from libs.common.clock import Clock
 from libs.common.errors import AppError, InternalError, InvalidData, NotAuthenticated, PermissionDenied
 from libs.common.ids import Ids
-from libs.common.principal import Principal
+from libs.common.plans import TIERS
+from libs.common.principal import ANONYMOUS, Principal
 from services.gateway import metrics
 from services.gateway.addresses import Addresses, limit_key
 from services.gateway.audit import Audit
 from services.gateway.callers import Callers
-from services.gateway.endpoints.row import Caller, Endpoint, Limit
+from services.gateway.endpoints.row import Caller, Endpoint, Limit, Sent
 from services.gateway.errors import (
     BodyTooLarge,
     BodyTooSlow,
     BodyUnreadable,
     MethodNotAllowed,
     PathUnknown,
+    TierInsufficient,
     TooFrequent,
 )
 from services.gateway.keyed import HEADER as KEY_HEADER
 from services.gateway.keyed import Asked, Keyed, fingerprint_of, holder_of, read_key
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.windows import Rule
+from services.gateway.metering import Done, Metering, Order, payment_in, refusal
+from services.gateway.pacing import Paced, Pacing, holder
 from services.gateway.requests import RequestReader, is_json
 from services.gateway.router import Match, Router, WrongMethod
 from services.gateway.surfaces.base import Reply, Surface
@@ -82,12 +86,15 @@ class Ports:
     windows: SharedWindows
     audit: Audit
     keyed: Keyed
+    metering: Metering
+    pacing: Pacing
     locals: Mapping[str, Local]
     stream: StreamHandler
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
     tls: bool = False
-    public_https: bool = False
+    public_url: str = ""
+    scan_pro_only: bool = False
 
 
 @dataclass(slots=True)
@@ -101,6 +108,7 @@ class _Call:
     route: str = metrics.UNMATCHED
     address: str = ""
     cookies: list[str] = field(default_factory=list)
+    paced: Paced | None = None
 
 
 class Door:
@@ -155,14 +163,21 @@ class Door:
         cookie = (
             request.cookies.get(surface.cookie, "") if surface.cookie and "Cookie" in request.headers else ""
         )
-        principal, token = await ports.callers.identify(row, surface, request.headers, cookie, call.address)
+        principal, token = await self._identify(call, row, cookie)
+        if not row.raw:  # a provider's callbacks are never too many
+            await self._pace(call, principal)
         if row.limits:
             await self._count(call, row, "principal", _principal_key(principal), principal)
+        self._check_tier(row, principal)
         body = await self._body(request, row)
-        asked = ports.readers[row.name].read(body, request.rel_url.raw_query_string, parameters)
+        asked = ports.readers[row.name].read(
+            b"" if row.raw else body, request.rel_url.raw_query_string, parameters
+        )
         if row.limits:
             await self._count_asked(call, row, asked, principal)
         caller = await ports.callers.resolve(row, principal, token, asked)
+        if row.metered is not None or row.headers or row.raw:
+            caller = replace(caller, sent=self._sent(call, row, body))
         if row.local:
             reply = await ports.locals[row.local](asked, caller)
         elif KEY_HEADER in request.headers and row.keyed:
@@ -179,6 +194,52 @@ class Door:
             raise MethodNotAllowed(allow=", ".join(found.allowed))
         return found
 
+    async def _identify(self, call: _Call, row: Endpoint, cookie: str) -> tuple[Principal, str]:
+        """Who calls. Where a call may be paid for, somebody without a key may bring the money along, and
+        who brings nothing is told the terms."""
+        headers = call.request.headers
+        try:
+            return await self._ports.callers.identify(row, call.surface, headers, cookie, call.address)
+        except NotAuthenticated:
+            if row.metered is None or not row.metered.payable or cookie or "Authorization" in headers:
+                raise
+            if payment_in(headers) is not None and row.metered.keyless:
+                return Principal(address=call.address), ""
+            terms = await self._ports.metering.terms(row.metered, self._url(call))
+            if terms is None:
+                raise
+            raise refusal(terms) from None
+
+    def _check_tier(self, row: Endpoint, principal: Principal) -> None:
+        """A row may need a tier, an API key a higher one; staff has them all."""
+        needed = row.key_tier if principal.kind == "key" and row.key_tier else row.tier
+        if row.metered is not None and row.metered.quota == "scan" and self._ports.scan_pro_only:
+            needed = TIERS[-1]
+        if not needed or principal.is_staff or TIERS.index(principal.tier) >= TIERS.index(needed):
+            return
+        raise TierInsufficient(
+            f"This needs the {needed} tier.", required_tier=needed, current_tier=principal.tier
+        )
+
+    def _sent(self, call: _Call, row: Endpoint, body: bytes) -> Sent:
+        headers = call.request.headers
+        return Sent(
+            url=self._url(call),
+            payment=payment_in(headers),
+            headers={name: headers[name] for name in row.headers if name in headers},
+            body=body if row.raw else b"",
+        )
+
+    def _url(self, call: _Call) -> str:
+        """Where the request was sent to: what an x402 payment is for."""
+        if self._ports.public_url:
+            return self._ports.public_url.rstrip("/") + call.path
+        request = call.request
+        secure = self._ports.addresses.secure(
+            request.remote or "", request.headers.get("X-Forwarded-Proto"), tls=self._ports.tls
+        )
+        return f"{'https' if secure else 'http'}://{request.headers.get('Host', '')}{call.path}"
+
     async def _once(self, call: _Call, row: Endpoint, body: bytes, asked: Any, caller: Caller) -> Reply:
         request = call.request
         keyed = Asked(
@@ -190,6 +251,20 @@ class Door:
         return await self._ports.keyed.once(keyed, lambda: self._command(call, row, asked, caller))
 
     async def _command(self, call: _Call, row: Endpoint, asked: Any, caller: Caller) -> Reply:
+        if row.metered is None:
+            return (await self._done(call, row, asked, caller)).reply
+        order = Order(
+            metered=row.metered,
+            operation=row.name,
+            request_id=self._ports.ids.event_id(),
+            asked=asked,
+            caller=caller,
+            resource=caller.sent.url,
+            subject=holder(caller.principal, call.address),
+        )
+        return await self._ports.metering.run(order, lambda caller: self._done(call, row, asked, caller))
+
+    async def _done(self, call: _Call, row: Endpoint, asked: Any, caller: Caller) -> Done:
         if row.command is None or row.message is None:
             raise InternalError
         payload = encode(row.message(asked, caller))
@@ -197,6 +272,7 @@ class Door:
             answer = await self._audited(call, row, asked, caller, payload)
         else:
             answer = await self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+        given = answer
         if row.starts_session:
             call.cookies.append(self._session_cookie(call, _token_in.decode(answer).token, COOKIE_MAX_AGE_S))
         if row.ends_session:
@@ -208,8 +284,8 @@ class Door:
             made = row.render(answer)
             if made.cookie is not None:
                 call.cookies.append(self._session_cookie(call, made.cookie, made.max_age_s))
-            answer = made.body
-        return call.surface.success(answer)._replace(status=row.status)
+            given = made.body
+        return Done(answer, call.surface.success(given)._replace(status=row.status))
 
     async def _audited(self, call: _Call, row: Endpoint, asked: Any, caller: Caller, payload: bytes) -> bytes:
         ports = self._ports
@@ -247,7 +323,7 @@ class Door:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         body = await self._read(request, row.body_bytes_max, BODY_S + length * BODY_S_PER_BYTE)
-        if body and not is_json(headers.get("Content-Type")):
+        if body and not row.raw and not is_json(headers.get("Content-Type")):
             raise BodyUnreadable("a body must be labelled Content-Type: application/json")
         return body
 
@@ -296,6 +372,15 @@ class Door:
         left_ms = verdict.resets_ms - self._ports.clock.now_ms()
         raise TooFrequent(retry_after_s=max(-(-left_ms // 1000), 1), limit=limit.count)
 
+    async def _pace(self, call: _Call, principal: Principal) -> None:
+        """The limits of the surface; its headers go with whatever the answer is."""
+        paced = self._ports.pacing.count(call.surface.name, principal, call.address)
+        if paced is None or paced.taken or await self._is_staff(call):
+            call.paced = paced
+            return
+        call.paced = paced
+        raise TooFrequent(retry_after_s=paced.retry_after_s, limit=paced.limit)
+
     async def _is_staff(self, call: _Call) -> bool:
         """Staff is exempt where nobody has to say who they are, too; asked only at the limit."""
         token = call.surface.token_in(call.request.headers.get("Authorization", ""))
@@ -318,6 +403,9 @@ class Door:
     def _response(self, call: _Call, reply: Reply) -> web.Response:
         headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **reply.headers}
         headers["Content-Type"] = reply.content_type
+        paced = call.paced or self._ports.pacing.look(call.surface.name, ANONYMOUS, call.address)
+        if paced is not None:
+            headers.update(paced.headers)
         response = web.Response(status=reply.status, body=reply.body, headers=headers)
         for cookie in call.cookies:
             response.headers.add("Set-Cookie", cookie)
@@ -325,7 +413,7 @@ class Door:
 
     def _session_cookie(self, call: _Call, token: str, max_age_s: int) -> str:
         request = call.request
-        secure = self._ports.public_https or self._ports.addresses.secure(
+        secure = self._ports.public_url.startswith("https://") or self._ports.addresses.secure(
             request.remote or "", request.headers.get("X-Forwarded-Proto"), tls=self._ports.tls
         )
         flags = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")

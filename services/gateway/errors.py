@@ -57,6 +57,20 @@ class TooFrequent(AppError):
     retry = Retry.LATER
 
 
+class PaymentRequired(AppError):
+    """The call costs something: it must be paid for."""
+
+    code = "PAYMENT_REQUIRED"
+    http_status = 402
+
+
+class TierInsufficient(AppError):
+    """A higher tier may do this."""
+
+    code = "tier_insufficient"
+    http_status = 403
+
+
 class NotAudited(AppError):
     """The audit row of this call could not be written; nothing was done."""
 

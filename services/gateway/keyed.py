@@ -35,6 +35,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 _KEY = re.compile(r"[!-~]{1,255}")
 _RETRY_IN_FLIGHT_S = 1
+UNPAID = frozenset({"PAYMENT_REQUIRED", "payment_failed"})  # paid for, the same request is another
 
 
 class Asked(NamedTuple):
@@ -78,7 +79,12 @@ def holder_of(principal: Principal, address: str) -> str:
 def keepable(error: AppError, status: int) -> bool:
     """Whether a refusal is kept: a service's own, unless nothing happened and the same may work later, or
     what happened is unknown."""
-    if not isinstance(error, RemoteError) or status == 429 or error.retry is Retry.RECONCILE:
+    if (
+        not isinstance(error, RemoteError)
+        or status == 429
+        or error.code in UNPAID
+        or error.retry is Retry.RECONCILE
+    ):
         return False
     return status < 500 or (error.code.startswith("RET_") and error.retry is not Retry.LATER)
 

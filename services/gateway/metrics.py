@@ -28,6 +28,9 @@ KEYED = Counter(
 KEYED_LOST = Counter(
     "tradewind_gateway_keyed_answers_lost_total", "Answers that could not be kept for their Idempotency-Key"
 )
+CHARGES = Counter(
+    "tradewind_gateway_charges_total", "Metered calls, by what became of the charge", ["outcome"]
+)
 TOKENS = Counter(
     "tradewind_gateway_tokens_total", "Tokens looked at, by where the answer came from", ["source"]
 )
@@ -58,5 +61,7 @@ def zero() -> None:
         REFUSED.labels(reason)
     for outcome in ("new", "replay", "mismatch", "in_flight"):
         KEYED.labels(outcome)
+    for outcome in ("charged", "released", "late", "lost"):
+        CHARGES.labels(outcome)
     for source in ("cache", "verified", "refused"):
         TOKENS.labels(source)

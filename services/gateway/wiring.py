@@ -26,6 +26,7 @@ from libs.common.messages.auth import (
 )
 from libs.common.messages.auth_people import CookieResolve, KeyResolve
 from libs.common.messages.market import GroupView, GroupViewAsk
+from libs.common.plans import PlansFile
 from libs.common.principal import Principal
 from libs.common.service import VERSION, App, Bare
 from libs.common.subjects import (
@@ -50,6 +51,8 @@ from services.gateway.house_handlers import handlers_of
 from services.gateway.identities import Identities
 from services.gateway.keyed import Keyed
 from services.gateway.limits.shared import SharedWindows
+from services.gateway.metering import Metering
+from services.gateway.pacing import Pacing
 from services.gateway.pages.answers import Documentation
 from services.gateway.requests import RequestReader
 from services.gateway.router import Router
@@ -61,6 +64,7 @@ from services.gateway.views import Views
 
 log = structlog.get_logger()
 
+NO_ACCOUNT_GROUP = "demo"  # what a key made by e-mail alone sees
 LIMITS_FILE = "gateway-limits-1.bin"  # the number is that of its layout
 
 
@@ -118,6 +122,9 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         )
         stack.callback(windows.close)
 
+        metering = Metering(base.bus)
+        stack.push_async_callback(metering.close)
+
         async def own_problems() -> list[str]:
             return list(base.bus.problems())
 
@@ -135,12 +142,15 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 windows=windows,
                 audit=Audit(base.bus),
                 keyed=Keyed(base.bus),
+                metering=metering,
+                pacing=Pacing(windows, PlansFile(config.plans_file, base.clock), base.clock),
                 locals=handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
                 stream=lambda request: stream.handle(cast(web.Request, request)),
                 refresh_market=views.refresh,
                 learn_revocations=tokens.learn_revocations,
                 tls=tls is not None,
-                public_https=config.public_url.startswith("https://"),
+                public_url=config.public_url,
+                scan_pro_only=config.scan_pro_only == "on",
             )
         )
         await feed.start()
@@ -163,9 +173,11 @@ def _open_stream(
     stack: AsyncExitStack,
 ) -> tuple[Stream, Feed, Views]:
     async def view(principal: Principal, login: int | None) -> SymbolView:
+        if login is None and not principal.group:  # no account was chosen yet: what the first one sees
+            login = principal.logins[0] if principal.logins else None
         own = login is None or login == principal.login
         group = principal.group if own else (await house.account(login or 0)).group
-        return await views.of_group(group)
+        return await views.of_group(group or NO_ACCOUNT_GROUP)
 
     async def history(login: int, after: int | None) -> Replay:
         return await feed.history(login, after)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from libs.common.errors import InvariantBroken
+from libs.common.plans import TIERS
 from services.gateway.endpoints import admin, broker, house, identity, notifications, scan_identity, staff
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.surfaces.dialects import SURFACES
@@ -53,6 +54,10 @@ def _faults(row: Endpoint) -> list[str]:
         (not row.rest or row.rest in names, "the rest is no request field"),
         (bool(row.rest) == (row.body is not None), "a rest needs its documented body"),
         (not row.access.account or "login" in names, "an account call needs a login field"),
+        (row.metered is None or row.command is not None, "only a command can be metered"),
+        (row.metered is None or not row.metered.quota or not row.access.public, "nobody's quota"),
+        (row.tier in ("", *TIERS) and row.key_tier in ("", *TIERS), "no such tier"),
+        (not row.raw or row.unkeyed, "a raw body takes no Idempotency-Key"),
         (all(_has_status(row, code) for code in row.errors), "an error without a status"),
         (row.surface != "admin" or not row.access.public, "an admin call may not be public"),
         (

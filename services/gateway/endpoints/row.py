@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from libs.common.messages.billing import Payment, QuotaState
 from libs.common.principal import STAFF, Principal, SessionType
 from libs.common.subjects import Command
+from services.gateway.endpoints.metered import Metered
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Repeat = Literal["safe", "idempotent", "key"]
@@ -76,14 +78,31 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request brought besides its fields: the x402 payment, the headers its row names (lower case),
+    the body as it came where the row says ``raw``, and the URL it was sent to."""
+
+    url: str = ""
+    payment: Payment | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+NOTHING_SENT = Sent()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, resolved: ``login`` and ``group`` of the trading account the call is about, 0 and ``""``
-    when it is about none. ``token`` is the verified access token."""
+    when it is about none. ``token`` is the verified access token, ``quota`` the state of the daily quota
+    a metered call takes from."""
 
     principal: Principal
     login: int = 0
     group: str = ""
     token: str = ""
+    sent: Sent = NOTHING_SENT
+    quota: QuotaState | None = None
 
 
 MakeMessage = Callable[[Any, Caller], Any]
@@ -134,6 +153,11 @@ class Endpoint:
     errors: tuple[str, ...] = ()  # codes beyond those every row has
     content_type: str = "application/json"
     unkeyed: bool = False  # takes no Idempotency-Key though it holds no secret: OAuth, MCP, callbacks
+    metered: Metered | None = None  # what a success costs, in money or of a daily quota
+    tier: str = ""  # the lowest tier that may call; an API key needs ``key_tier`` where that is higher
+    key_tier: str = ""
+    headers: tuple[str, ...] = ()  # request headers its message is made from, lower case
+    raw: bool = False  # the body is passed on as it came (``Sent.body``), whatever it is labelled as
     hidden: bool = False  # works, but is not in the documents
     tags: tuple[str, ...] = field(default=())
 

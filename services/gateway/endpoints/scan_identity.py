@@ -17,8 +17,6 @@ PERSON = Access(frozenset({SessionType.CUSTOMER}))
 KEY_HOLDER = Access(frozenset({SessionType.CUSTOMER}), scope="admin")
 WITH_COOKIE = Access(optional=True)
 
-# The anonymous limits of the scan surface, per address.
-ANONYMOUS = (Limit("scan-anonymous", 10, aligned=True), Limit("scan-anonymous-burst", 3, window_s=1))
 MAILS = (Limit("mails", 10, window_s=3600),)
 AGENT_KEYS = (Limit("agent-keys", 60, window_s=3600),)
 DISCLAIMER = "Informational market data only; not investment advice."
@@ -182,7 +180,6 @@ SESSIONS = (
         response=auth_people.ScanUserIs,
         render=_signed_in,
         status=201,
-        limits=ANONYMOUS,
         errors=("email_taken",),
     ),
     _scan(
@@ -196,7 +193,6 @@ SESSIONS = (
         message=_login,
         response=auth_people.ScanUserIs,
         render=_signed_in,
-        limits=ANONYMOUS,
         errors=("invalid_credentials",),
     ),
     _scan(
@@ -250,7 +246,6 @@ MAIL = (
         response=None,
         render=_done,
         status=204,
-        limits=ANONYMOUS,
         errors=("invalid_token",),
     ),
     _scan(
@@ -265,7 +260,7 @@ MAIL = (
         response=None,
         render=_done,
         status=202,
-        limits=(*ANONYMOUS, *MAILS),
+        limits=MAILS,
     ),
     _scan(
         method="POST",
@@ -279,7 +274,6 @@ MAIL = (
         response=None,
         render=_done,
         status=204,
-        limits=ANONYMOUS,
         revokes=True,
         errors=("invalid_token",),
     ),

@@ -22,7 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from libs.common.clock import Clock
-from services.gateway.limits.windows import FRESH, Rule, Verdict, Window, current, hit
+from services.gateway.limits.windows import FRESH, Rule, Verdict, Window, current, hit, look
 
 MAGIC = b"TWLIMIT1"
 HEADER = struct.Struct("<8sII16s")  # magic, sets, ways, salt
@@ -56,8 +56,7 @@ class SharedWindows:
 
     def hit(self, key: str, rule: Rule) -> Verdict:
         """Count one call of ``key``."""
-        digest = blake2b(key.encode(), digest_size=16, key=self._salt).digest()
-        number = int.from_bytes(digest[:8], "little") % self._sets
+        digest, number = self._place(key)
         with self._locked(number):
             now_ms = self._clock.now_ms()
             offset, state, known = self._slot(number, digest, rule, now_ms)
@@ -68,6 +67,18 @@ class SharedWindows:
             if not known:
                 self._map[offset : offset + 16] = digest
         return verdict
+
+    def look(self, key: str, rule: Rule) -> Verdict:
+        """How ``key``'s window stands, without counting."""
+        digest, number = self._place(key)
+        with self._locked(number):
+            now_ms = self._clock.now_ms()
+            _, state, _ = self._slot(number, digest, rule, now_ms)
+        return look(state, rule, now_ms)
+
+    def _place(self, key: str) -> tuple[bytes, int]:
+        digest = blake2b(key.encode(), digest_size=16, key=self._salt).digest()
+        return digest, int.from_bytes(digest[:8], "little") % self._sets
 
     def _slot(self, number: int, digest: bytes, rule: Rule, now_ms: int) -> tuple[int, Window, bool]:
         """The key's slot and state, or the slot it takes over."""

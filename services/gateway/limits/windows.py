@@ -43,6 +43,13 @@ def hit(state: Window, rule: Rule, now_ms: int) -> tuple[Window, Verdict]:
     return window, Verdict(True, rule.count - window.taken, resets_ms)
 
 
+def look(state: Window, rule: Rule, now_ms: int) -> Verdict:
+    """How the window stands, without counting: ``taken`` says whether a call would be."""
+    window = current(state, rule, now_ms)
+    remaining = max(rule.count - window.taken, 0)
+    return Verdict(remaining > 0, remaining, window.began_ms + rule.window_ms)
+
+
 def current(state: Window, rule: Rule, now_ms: int) -> Window:
     """The window ``now_ms`` falls into: the one kept, or a new and empty one.
 

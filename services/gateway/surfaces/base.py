@@ -59,6 +59,9 @@ class Surface:
     def error(self, error: AppError) -> Reply:
         """The error in this dialect."""
         status, body = self.render(error)
+        if error.http_status == 402 and "accepts" in error.meta:
+            # Clients of x402 version 1 read the terms in the body, those of version 2 in the header.
+            body = {**body, "x402Version": 1, "accepts": error.meta["accepts"]}
         return Reply(status, _encode(body), {**self.headers, **self.error_headers(error), **NO_STORE})
 
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
@@ -71,6 +74,12 @@ class Surface:
         retry_after_s = error.meta.get("retry_after_s")
         if retry_after_s is not None:
             headers["Retry-After"] = str(retry_after_s)
+        terms = error.meta.get("payment_required")
+        if terms:
+            headers["PAYMENT-REQUIRED"] = str(terms)
+        receipt = error.meta.get("receipt")
+        if isinstance(receipt, dict):
+            headers.update(receipt)
         allow = error.meta.get("allow")
         if allow is not None:
             headers["Allow"] = str(allow)

@@ -9,7 +9,7 @@ from libs.common.errors import AppError
 from services.gateway.errors import ForeignOrigin
 from services.gateway.surfaces.base import Surface
 
-_HEADERS_META = {"retry_after_s", "allow"}
+_HEADERS_META = {"retry_after_s", "allow", "accepts", "payment_required", "receipt"}
 
 
 class ScanSurface(Surface):
