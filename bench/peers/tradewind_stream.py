@@ -15,7 +15,7 @@ from libs.common.clock import SystemClock
 from libs.common.principal import Principal
 from libs.common.subjects import QUOTE
 from services.gateway.feed import Feed
-from services.gateway.socket import Listing, Replay, StreamPorts, SymbolView
+from services.gateway.socket import Listing, Replay, StreamPorts, SymbolView, Upgrade
 from services.gateway.stream import Stream
 
 ACCOUNT = Principal(kind="account", login=1, logins=(1,), session_type=0, group="demo")
@@ -28,7 +28,7 @@ class Everything:
         return Listing(name, "raw")
 
 
-async def authenticate(token: str) -> Principal:
+async def authenticate(token: str, upgrade: Upgrade) -> Principal:
     """Everybody is the same account."""
     return ACCOUNT
 
@@ -48,7 +48,14 @@ async def main() -> None:
     config = read_line()
     stream = Stream(StreamPorts(authenticate, view, history), clock=SystemClock())
     bus = await bus_nats.connect(config["nats_url"], "gateway")
-    feed = Feed(bus, stream.hub, 0, on_market=lambda: None, on_revoked=lambda revoked: None)
+    feed = Feed(
+        bus,
+        stream.hub,
+        0,
+        on_market=lambda: None,
+        on_revoked=lambda revoked: None,
+        on_person=lambda person: None,
+    )
     await bus.subscribe(QUOTE.pattern, feed.on_tick)
     app = web.Application()
     app.router.add_get("/ws", stream.handle)

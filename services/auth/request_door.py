@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from libs.common.errors import InvalidData
 from libs.common.messages.requests import (
     BODY_BYTES_MAX,
@@ -13,6 +15,7 @@ from libs.common.messages.requests import (
 from services.auth.ground import Ground
 from services.auth.request_keys import KEPT_MS, LEASE_MS, HeldRequest, Verdict, judge, next_lease
 from services.auth.request_store import RequestStore
+from services.auth.sealing import Sealer
 
 ROUNDS = 3  # a key that goes and comes in each of them is busy
 FORGOTTEN_AT_ONCE = 2_000
@@ -22,16 +25,20 @@ FINGERPRINT_BYTES = 32
 class RequestDoor:
     """Decides who may do what a key stands for. ``lease_ms`` covers a gateway that died at it."""
 
-    def __init__(self, ground: Ground, store: RequestStore, lease_ms: int = LEASE_MS) -> None:
+    def __init__(self, ground: Ground, store: RequestStore, sealer: Sealer, lease_ms: int = LEASE_MS) -> None:
         self._database = ground.database
         self._clock = ground.clock
         self._store = store
+        self._sealer = sealer
         self._lease_ms = lease_ms
 
     async def begin(self, message: RequestBegin) -> RequestBegun:
         """Whether to do it. Insert first: of those who come together one does it."""
         if len(message.fingerprint) != FINGERPRINT_BYTES:
             raise InvalidData("a fingerprint has 32 bytes")
+        # What was asked may hold a password: without our secret nobody can try which one it was.
+        kept = self._sealer.keyed_hash(message.fingerprint, context="request")
+        message = structs.replace(message, fingerprint=kept)
         async with self._database.connection() as db:
             for _ in range(ROUNDS):
                 now_ms = self._clock.now_ms()

@@ -7,6 +7,7 @@ a value can't be moved to another row.
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -35,6 +36,13 @@ class Sealer:
             secret.strip().encode()
         )
         self._cipher = AESGCM(derived)
+        self._hash_key = HKDF(SHA256(), 32, salt=None, info=b"tradewind auth hashing v1").derive(
+            secret.strip().encode()
+        )
+
+    def keyed_hash(self, value: bytes, *, context: str) -> bytes:
+        """32 bytes that tell nobody without the secret what ``value`` was, however few values are likely."""
+        return hmac.digest(self._hash_key, context.encode() + b"\0" + value, "sha256")
 
     def seal(self, value: bytes, *, context: str, entropy: str) -> bytes:
         """``entropy`` is a fresh unguessable token; it decides the nonce and must never be used twice."""

@@ -11,7 +11,7 @@ from libs.common.db import Connection, load_queries
 from libs.common.messages.auth import AuditRow
 from services.auth.keys import KeyState, StoredKey
 from services.auth.people import Account, AccountTerms, NewPerson, Person, Profile, Staff
-from services.auth.throttle import ADDRESS_MAX, WINDOW_MS, Failure
+from services.auth.throttle import FAILURES_MAX, MEMORY_MS, Failure
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 
@@ -212,7 +212,7 @@ class Store:
 
     async def failures(self, db: Connection, network: str, name: str, now_ms: int) -> list[Failure]:
         """The recent ones of an address, newest first."""
-        rows = await db.fetch(QUERIES["failures"], network, name, now_ms - WINDOW_MS, ADDRESS_MAX)
+        rows = await db.fetch(QUERIES["failures"], network, name, now_ms - MEMORY_MS, FAILURES_MAX)
         return [Failure(row["at_ms"], row["same"]) for row in rows]
 
     async def insert_failure(self, db: Connection, network: str, name: str, now_ms: int) -> None:

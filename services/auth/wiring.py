@@ -38,7 +38,7 @@ from services.auth.staff import ensure_first_staff
 from services.auth.store import Store
 from services.auth.terminal import Terminal
 from services.auth.terminal_store import TerminalStore
-from services.auth.throttle import WINDOW_MS
+from services.auth.throttle import MEMORY_MS
 
 log = structlog.get_logger()
 
@@ -104,7 +104,7 @@ def _use_cases(
         keys=KeyDoor(ground, keys, sessions),
         mails=Mails(ground, keys, credentials),
         terminal=Terminal(ground, TerminalStore()),
-        requests=RequestDoor(ground, RequestStore()),
+        requests=RequestDoor(ground, RequestStore(), sealer),
         background=background,
         turnstile=Turnstile(inside_max=PASSWORDS_AT_ONCE, waiting_max=PASSWORDS_WAITING),
         auditor=Auditor(base.database, store, base.clock),
@@ -129,6 +129,6 @@ async def _tidy(use: UseCases, base: Base, store: Store) -> None:
             await use.requests.tidy()
             async with base.database.connection() as db:
                 await KeyStore().forget_mail_tokens(db, base.clock.now_ms())
-                await store.forget_failures(db, base.clock.now_ms() - WINDOW_MS)
+                await store.forget_failures(db, base.clock.now_ms() - MEMORY_MS)
         except Exception as e:
             log.warning("tidying failed", error=f"{type(e).__name__}: {e}")

@@ -77,14 +77,17 @@ class Callers:
 
     def _refuse_foreign(self, headers: Mapping[str, str]) -> None:
         """A cookie goes along by itself: only pages of our own origin may write with it."""
+        if not self.is_own(headers):
+            raise ForeignOrigin
+
+    def is_own(self, headers: Mapping[str, str]) -> bool:
+        """Whether a page of our own origin asks, or no page at all."""
         origin = headers.get("Origin")
         if origin is None:
-            return
+            return True
         if urlsplit(origin).netloc.lower() == headers.get("Host", "").lower():
-            return
-        if self._public_origin and origin.lower() == self._public_origin:
-            return
-        raise ForeignOrigin
+            return True
+        return bool(self._public_origin) and origin.lower() == self._public_origin
 
 
 def _admit(row: Endpoint, principal: Principal) -> None:

@@ -46,13 +46,14 @@ from services.gateway.metering import Done, Metering, Order, payment_in, refusal
 from services.gateway.pacing import Paced, Pacing, holder
 from services.gateway.requests import RequestReader, is_json
 from services.gateway.router import Match, Router, WrongMethod
+from services.gateway.socket import Upgrade
 from services.gateway.surfaces.base import Reply, Surface
 from services.gateway.surfaces.dialects import SURFACES, dialect_of
 
 log = structlog.get_logger()
 
 Local = Callable[[Any, Caller], Awaitable[Reply]]
-StreamHandler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+StreamHandler = Callable[[web.BaseRequest, Upgrade], Awaitable[web.StreamResponse]]
 
 BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
 BODY_S_PER_BYTE = 1 / 65_536
@@ -159,7 +160,7 @@ class Door:
         if row.limits:
             await self._count(call, row, "address", limit_key(call.address))
         if row.local in ("stream", "root") and _wants_upgrade(request):
-            return await ports.stream(request)
+            return await ports.stream(request, self._upgrade(call))
         cookie = (
             request.cookies.get(surface.cookie, "") if surface.cookie and "Cookie" in request.headers else ""
         )
@@ -185,6 +186,17 @@ class Door:
         else:
             reply = await self._command(call, row, asked, caller)
         return self._response(call, reply)
+
+    def _upgrade(self, call: _Call) -> Upgrade:
+        request = call.request
+        if "Cookie" not in request.headers or not self._ports.callers.is_own(request.headers):
+            return Upgrade(call.address)
+        cookies = request.cookies
+        return Upgrade(
+            call.address,
+            cookies.get(SURFACES["broker"].cookie, ""),
+            cookies.get(SURFACES["scan"].cookie, ""),
+        )
 
     def _match(self, method: str, path: str) -> Match:
         found = self._ports.router.find(method, path)

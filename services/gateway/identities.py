@@ -15,11 +15,13 @@ from libs.common.clock import Clock
 from libs.common.errors import NotAuthenticated
 from libs.common.messages.auth import PersonChanged
 from libs.common.principal import Principal
+from services.gateway.socket import Upgrade
 from services.gateway.tokens import Tokens
 
 REMEMBER_S = 30.0
 REMEMBERED_MAX = 20_000
 CREDENTIAL_CHARS_MAX = 256
+COOKIE_WORD = "cookie"
 KEY_PREFIXES = ("tw_live_", "tw_test_")
 
 OfKey = Callable[[str, str], Awaitable[Principal]]
@@ -50,6 +52,19 @@ class Identities:
         if cookie and "." not in credential:
             return await self._ask(credential, lambda: self._of_cookie(credential))
         return await self._tokens.principal(credential)
+
+    async def of_socket(self, credential: str, upgrade: Upgrade) -> Principal:
+        """The owner of a socket: by an access token or a stream token, an API key, or with the word
+        ``cookie`` by the cookie the upgrade came with."""
+        if credential == COOKIE_WORD:
+            if upgrade.token:
+                return await self.principal(upgrade.token, address=upgrade.address)
+            if upgrade.session:
+                return await self.principal(upgrade.session, address=upgrade.address, cookie=True)
+            raise NotAuthenticated
+        if credential.startswith(KEY_PREFIXES):
+            return await self.principal(credential, address=upgrade.address)
+        return await self._tokens.stream_principal(credential)
 
     async def _ask(self, credential: str, ask: Callable[[], Awaitable[Principal]]) -> Principal:
         if len(credential) > CREDENTIAL_CHARS_MAX:

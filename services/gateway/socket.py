@@ -27,6 +27,7 @@ from services.gateway.hub import Hub
 log = structlog.get_logger()
 
 UNAUTHORIZED = 4401
+KEY_SCOPE = "read"  # what an API key needs here: the stream only shows
 IDLE = 4408
 RESTART = 1012
 
@@ -59,6 +60,18 @@ class Replay:
     gap: bool = False
 
 
+class Upgrade(NamedTuple):
+    """What came with the request that opened the socket: where from, and the cookies of the broker's and the
+    scan surface, which count only when a page of our own origin (or no page) opened it."""
+
+    address: str = ""
+    token: str = ""
+    session: str = ""
+
+
+NO_UPGRADE = Upgrade()
+
+
 def no_channels(name: str) -> Hashable | None:
     """The resolver of a house without public channels."""
     return None
@@ -68,13 +81,14 @@ def no_channels(name: str) -> Hashable | None:
 class StreamPorts:
     """What a socket asks of the rest of the house.
 
-    ``authenticate(token)`` raises AppError; ``view(principal, login)`` is the market of the account
-    (of the principal's group while ``login`` is None); ``history(login, after)`` with ``after`` None
-    only tells the latest position; ``public(name)`` maps any name of a form that needs no
-    authorization (``token:…``) to its channel key, None when it is not of such a form.
+    ``authenticate(token, upgrade)`` raises AppError; the token ``cookie`` means the cookie of the upgrade.
+    ``view(principal, login)`` is the market of the account (of the principal's group while ``login`` is
+    None); ``history(login, after)`` with ``after`` None only tells the latest position; ``public(name)``
+    maps any name of a form that needs no authorization (``token:…``) to its channel key, None when it is
+    not of such a form.
     """
 
-    authenticate: Callable[[str], Awaitable[Principal]]
+    authenticate: Callable[[str, Upgrade], Awaitable[Principal]]
     view: Callable[[Principal, int | None], Awaitable[SymbolView]]
     history: Callable[[int, int | None], Awaitable[Replay]]
     public: Callable[[str], Hashable | None] = no_channels
@@ -135,6 +149,7 @@ class StreamSocket:
     gauges: StreamGauges
     end: Callable[[int], None]
     deadlines: Deadlines
+    upgrade: Upgrade = NO_UPGRADE
     principal: Principal | None = None
     active_login: int | None = None
     _view: SymbolView | None = None
@@ -212,15 +227,17 @@ class StreamSocket:
         if not isinstance(token, str) or not token:
             raise _Refused("authorization", "INVALID_TOKEN")
         try:
-            principal = await self.ports.authenticate(token.removeprefix("Bearer "))
+            principal = await self.ports.authenticate(token.removeprefix("Bearer "), self.upgrade)
         except AppError as e:
             # A refused token is the client's matter; anything else is ours and says its own code.
             code = "INVALID_TOKEN" if e.http_status in (400, 401, 403) else e.code
             raise _Refused("authorization", code) from e
         if principal.kind == "anonymous":
             raise _Refused("authorization", "INVALID_TOKEN")
-        if principal.kind not in ("account", "customer") or principal.is_staff:
+        if principal.kind not in ("account", "customer", "key") or principal.is_staff:
             raise _Refused("authorization", "UNSUPPORTED_SESSION")
+        if principal.kind == "key" and KEY_SCOPE not in principal.scopes:
+            raise _Refused("authorization", "PERMISSION_DENIED")
         if self.principal is not None and _subject(principal) != _subject(self.principal):
             raise _Refused("authorization", "PERMISSION_DENIED")
         return principal
@@ -269,6 +286,13 @@ class StreamSocket:
         except AppError as e:
             raise _Refused(event, e.code) from e
         self.rebind()
+
+    def amend(self, principal: Principal) -> None:
+        """Go on as ``principal``, the same owner with other rights; a new tier is told."""
+        told = self.principal is not None and self.principal.tier != principal.tier
+        self.principal = principal
+        if told:
+            self._send(_encode({"event": "tier", "tier": principal.tier}))
 
     # ── what is wanted ────────────────────────────────────────────────────────────────────────────
 
@@ -397,8 +421,14 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _subject(principal: Principal) -> tuple[str, int | None]:
-    return principal.kind, principal.login if principal.kind == "account" else principal.person_id
+def _subject(principal: Principal) -> tuple[str, int | str | None]:
+    match principal.kind:
+        case "account":
+            return principal.kind, principal.login
+        case "key":
+            return principal.kind, principal.subject
+        case _:
+            return principal.kind, principal.person_id
 
 
 def _floor(replay: Replay | None, after: int | None) -> int:

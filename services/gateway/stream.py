@@ -24,7 +24,16 @@ from libs.common.principal import Principal
 from services.gateway.frames import close_frame
 from services.gateway.gauges import StreamGauges
 from services.gateway.hub import Hub, HubLimits
-from services.gateway.socket import RESTART, UNAUTHORIZED, Deadlines, SocketLimits, StreamPorts, StreamSocket
+from services.gateway.socket import (
+    NO_UPGRADE,
+    RESTART,
+    UNAUTHORIZED,
+    Deadlines,
+    SocketLimits,
+    StreamPorts,
+    StreamSocket,
+    Upgrade,
+)
 
 log = structlog.get_logger()
 
@@ -111,17 +120,18 @@ class Stream:
         return len(revoked)
 
     def amend(self, person: PersonChanged) -> None:
-        """What open sockets know of a person's accounts and tier is replaced, without a reconnect."""
-        for opened in self._open:
+        """What open sockets know of a person's accounts and tier is replaced, without a reconnect; those of a
+        person who may not come in any more end."""
+        for opened in tuple(self._open):
             session = opened.session
-            if (
-                session is None
-                or session.principal is None
-                or session.principal.person_id != person.person_id
-            ):
+            principal = session.principal if session else None
+            if session is None or principal is None or principal.person_id != person.person_id:
                 continue
-            own = person.logins if session.principal.kind == "customer" else session.principal.logins
-            session.principal = structs.replace(session.principal, logins=own, tier=person.tier)
+            if not person.enable:
+                self._end(opened, UNAUTHORIZED)
+                continue
+            own = person.logins if principal.kind in ("customer", "key") else principal.logins
+            session.amend(structs.replace(principal, logins=own, tier=person.tier))
 
     def rebind(self) -> None:
         """Instruments or groups changed: look every subscription up again, some sockets at a time."""
@@ -156,8 +166,8 @@ class Stream:
 
     # ── one socket ────────────────────────────────────────────────────────────────────────────────
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The aiohttp handler of the stream's routes."""
+    async def handle(self, request: web.Request, upgrade: Upgrade = NO_UPGRADE) -> web.StreamResponse:
+        """The aiohttp handler of the stream's routes; ``upgrade`` is what the door knows of the request."""
         if self._closed or len(self._open) >= self._limits.sockets_max:
             return web.json_response(
                 {"error": "RET_ERR_NOSERVICE", "message": "The stream takes no more sockets now."},
@@ -171,7 +181,7 @@ class Stream:
             return ws
         self._bound(transport)
         opened = _Open(ws, transport)
-        session = opened.session = self._session(opened)
+        session = opened.session = self._session(opened, upgrade)
         self._open[opened] = None
         try:
             await self._read(ws, session)
@@ -194,7 +204,7 @@ class Stream:
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
 
-    def _session(self, opened: _Open) -> StreamSocket:
+    def _session(self, opened: _Open, upgrade: Upgrade) -> StreamSocket:
         now_s = self._clock.monotonic_s()
 
         def end(code: int) -> None:
@@ -209,6 +219,7 @@ class Stream:
             gauges=self.gauges,
             end=end,
             deadlines=Deadlines(opened_s=now_s, heard_s=now_s, pinged_s=now_s),
+            upgrade=upgrade,
         )
 
     async def _read(self, ws: web.WebSocketResponse, session: StreamSocket) -> None:

@@ -145,7 +145,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 metering=metering,
                 pacing=Pacing(windows, PlansFile(config.plans_file, base.clock), base.clock),
                 locals=handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
-                stream=lambda request: stream.handle(cast(web.Request, request)),
+                stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
                 refresh_market=views.refresh,
                 learn_revocations=tokens.learn_revocations,
                 tls=tls is not None,
@@ -190,7 +190,7 @@ def _open_stream(
         identities.changed(person)
         stream.amend(person)
 
-    ports = StreamPorts(authenticate=tokens.stream_principal, view=view, history=history)
+    ports = StreamPorts(authenticate=identities.of_socket, view=view, history=history)
     stream = Stream(ports, clock=base.clock)
     views = Views(house.group_view, stream.rebind)
     feed = Feed(

@@ -48,6 +48,7 @@ class Access:
 
 PUBLIC = Access()
 ANY_SESSION = Access(frozenset(SessionType))
+ANY_SESSION_OR_KEY = Access(frozenset(SessionType), scope="read")
 USER = frozenset({SessionType.USER})
 OWNER = USER | {SessionType.CUSTOMER}
 ACCOUNT_OF_OWNER = Access(OWNER, account=True)
@@ -169,12 +170,14 @@ class Endpoint:
     @cached_property
     def keyed(self) -> bool:
         """Whether an Idempotency-Key counts: on every command that is no GET, unless it says so, deals in
-        secrets, touches the session cookie, or does not look who calls though it could."""
+        secrets, touches the session cookie, or does not look who calls though it could. What staff asks may
+        hold the password of a new user: auth keeps no more of a request than a keyed hash."""
         if self.method == "GET" or self.command is None or self.unkeyed:
             return False
         if self.starts_session or self.ends_session or self.access.optional:
             return False
-        return not any(_has_secret(kind) for kind in (self.request, self.response, self.command.reply))
+        asked = () if self.surface == "admin" else (self.request,)
+        return not any(_has_secret(kind) for kind in (*asked, self.response, self.command.reply))
 
     @property
     def key_scope(self) -> str:

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from services.gateway.keyed import fingerprint_of
 from tests.conftest import empty_streams, fresh_database
 from tests.contract.gateway.edge import Answer, Client
 from tests.house import House
@@ -210,13 +211,34 @@ async def test_a_put_and_a_delete_honour_it_too(desk: Desk) -> None:
         assert again.headers["Idempotency-Replayed"] == "true"
 
 
+async def test_what_makes_a_person_by_staff_is_done_once_and_its_password_is_not_kept(desk: Desk) -> None:
+    admin = await desk.admin()
+    user = {"group": "demo", "name": "Bob", "password": "secret-4", "leverage": 100, "enable": 1}
+    cases = [
+        ("/admin/staff", {"name": "Sam", "password": "secret-3", "type": 1}),
+        ("/admin/users", {**user, "email": f"k{next(_numbers)}@example.com"}),
+    ]
+    for number, (path, body) in enumerate(cases):
+        first = await desk.keyed("POST", path, body, admin, f"hire-{number}")
+        again = await desk.keyed("POST", path, body, admin, f"hire-{number}")
+        assert first.status == 200, first.body
+        assert same(first, again)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        other = await desk.keyed("POST", path, {**body, "password": "secret-5"}, admin, f"hire-{number}")
+        assert other.status == 422
+    prints = {bytes(row["fingerprint"]) for n in (0, 1) for row in await desk.rows(f"hire-{n}")}
+    plain = {fingerprint_of("POST", path, "", json.dumps(body).encode()) for path, body in cases}
+    assert len(prints) == 2
+    assert not prints & plain, "a likely password could be tried against a plain hash"
+
+
 async def test_signing_up_takes_no_key_and_nothing_secret_is_kept(desk: Desk) -> None:
     token = await desk.sign_up(**{"Idempotency-Key": "sign"})
     other = await desk.sign_up(**{"Idempotency-Key": "sign"})
     assert token != other
     admin = await desk.admin()
     staff = {"name": "Sam", "password": "secret-3", "type": 1}
-    assert (await desk.keyed("POST", "/admin/staff", staff, admin, "sign")).status == 200
+    assert (await desk.keyed("POST", "/admin/staff", staff, admin, "staff")).status == 200
     change = {"password": "secret-1", "new_password": "secret-2"}
     assert (await desk.keyed("PUT", "/account/password", change, token, "sign")).status == 200
     assert (await desk.keyed("POST", "/stream/token", {}, other, "sign")).status == 200

@@ -20,7 +20,8 @@ from libs.common.subjects import REQUEST_BEGIN, REQUEST_FINISH
 from services.auth import request_door
 from services.auth.request_keys import KEPT_MS, LEASE_MS
 from services.auth.request_store import RequestStore
-from tests.integration.auth.rig import Rig
+from services.auth.sealing import Sealer
+from tests.integration.auth.rig import SECRET, Rig
 
 ANSWER = RequestAnswer(
     status=200, content_type="application/json", body=b'{"a":\x001}', headers={"Retry-After": "1"}
@@ -107,7 +108,7 @@ async def test_outlived_keys_are_removed_in_pieces(rig: Rig, monkeypatch: pytest
     await begin(rig, key="young")
     async with rig.base.database.connection() as db:
         assert await RequestStore().forget(db, rig.clock.now_ms() - KEPT_MS, 2) == 2
-    door = request_door.RequestDoor(rig.base, RequestStore())  # type: ignore[arg-type]
+    door = request_door.RequestDoor(rig.base, RequestStore(), Sealer(SECRET))  # type: ignore[arg-type]
     await door.tidy()
     async with rig.base.database.connection() as db:
         left = [row["key"] for row in await db.fetch("SELECT key FROM auth.request_key")]

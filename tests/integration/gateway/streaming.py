@@ -19,7 +19,7 @@ from aiohttp import web
 from libs.common.clock import Clock, SystemClock
 from libs.common.errors import AppError, NotAuthenticated
 from libs.common.principal import Principal
-from services.gateway.socket import Listing, Replay, StreamPorts, SymbolView
+from services.gateway.socket import Listing, Replay, StreamPorts, SymbolView, Upgrade
 from services.gateway.stream import Stream, StreamLimits
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class World:
     refusal: AppError | None = None
     before_history: Callable[[], Awaitable[None]] | None = None
 
-    async def authenticate(self, token: str) -> Principal:
+    async def authenticate(self, token: str, upgrade: Upgrade) -> Principal:
         if self.refusal is not None:
             raise self.refusal
         if token not in self.tokens:

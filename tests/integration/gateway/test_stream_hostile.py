@@ -13,6 +13,7 @@ import pytest
 from libs.common.clock import ManualClock
 from libs.common.principal import Principal
 from services.gateway.hub import HubLimits
+from services.gateway.socket import Upgrade
 from services.gateway.stream import StreamLimits
 from tests.integration.gateway.streaming import RawClient, Served, World, served
 
@@ -169,10 +170,10 @@ async def test_a_flood_of_frames_does_not_hold_up_another_client() -> None:
 
 async def test_a_defect_behind_the_socket_closes_it_with_1011_and_others_stay() -> None:
     class Broken(World):
-        async def authenticate(self, token: str) -> Principal:
+        async def authenticate(self, token: str, upgrade: Upgrade) -> Principal:
             if token == "boom":
                 raise KeyError(token)
-            return await super().authenticate(token)
+            return await super().authenticate(token, upgrade)
 
     async with served(Broken()) as house:
         other, client = await ready(house, "EURUSD"), await RawClient.open(house.port)

@@ -20,6 +20,7 @@ from services.gateway.socket import (
     StreamPorts,
     StreamSocket,
     SymbolView,
+    Upgrade,
 )
 from tests.unit.gateway.stage import Client, Stage, tick
 
@@ -55,7 +56,7 @@ class Talk:
             deadlines=Deadlines(0.0, 0.0, 0.0),
         )
 
-    async def authenticate(self, token: str) -> Principal:
+    async def authenticate(self, token: str, upgrade: Upgrade) -> Principal:
         if token != "good":
             raise NotAuthenticated
         return Principal(kind="customer", logins=(7, 8), person_id=1, session_type=9)
