@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -33,6 +34,8 @@ def check(rows: Sequence[Endpoint]) -> None:
         if key in seen:
             faults.append(f"{row.name}: answers the same calls as {seen[key]}")
         seen[key] = row.name
+    names = Counter(tool.name for row in rows for tool in row.tools)
+    faults += [f"{name}: {count} rows are this tool" for name, count in names.items() if count > 1]
     if faults:
         raise InvariantBroken("; ".join(faults))
 
@@ -65,6 +68,11 @@ def _faults(row: Endpoint) -> list[str]:
             "admin writes are audited, reads not",
         ),
         (all(not limit.when or limit.when in names for limit in row.limits), "a limit counts no field"),
+        (all({*t.fixed, *t.hidden} <= set(names) for t in row.tools), "a tool fixes or hides no field"),
+        (not (row.tools and (row.rest or row.raw)), "a tool has fields of its own"),
+        (row.content_type == "application/json" or not row.tools, "a tool answers in JSON"),
+        (all(row.keyed or not t.key_required for t in row.tools), "a tool needs a key its row does not take"),
+        (not row.resource or (row.method == "GET" and not names), "a resource is a GET without fields"),
         (
             all(limit.per == "address" or not row.access.public for limit in row.limits),
             "a public call has no principal to count",

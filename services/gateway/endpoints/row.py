@@ -13,6 +13,7 @@ from libs.common.messages.billing import Payment, QuotaState
 from libs.common.principal import STAFF, Principal, SessionType
 from libs.common.subjects import Command
 from services.gateway.endpoints.metered import Metered
+from services.gateway.endpoints.tool import Tool
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 Repeat = Literal["safe", "idempotent", "key"]
@@ -160,6 +161,8 @@ class Endpoint:
     headers: tuple[str, ...] = ()  # request headers its message is made from, lower case
     raw: bool = False  # the body is passed on as it came (``Sent.body``), whatever it is labelled as
     hidden: bool = False  # works, but is not in the documents
+    tools: tuple[Tool, ...] = ()  # its names at the MCP door; none keeps it out
+    resource: str = ""  # a GET without parameters that agents may read as ``tradewind://<resource>``
     tags: tuple[str, ...] = field(default=())
 
     @property
