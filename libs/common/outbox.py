@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from prometheus_client import Counter, Gauge
@@ -32,17 +31,19 @@ log = structlog.get_logger()
 
 _SQL = load_queries(Path(__file__).parent / "sql/outbox.sql")
 BATCH = 500
+COPY_FROM = 500  # facts of one call from which on COPY is worth its two round trips more
 POLL_S = 1.0
 RETRY_S_MAX = 10.0
 FORGET_EVERY_S = 60.0
+
+_COPIED = ("event_id", "stream", "subject", "payload", "traceparent")
 
 _published = Counter("tradewind_outbox_published_rows", "Facts published from the outbox", ["service"])
 _age = Gauge("tradewind_outbox_age_seconds", "Age of the oldest unpublished fact", ["service"])
 _waiting = Gauge("tradewind_outbox_waiting_rows", "Facts not published yet", ["service"])
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A fact to write: its concrete subject and stream, its body and its id."""
 
     subject: str
@@ -62,12 +63,22 @@ class Outbox:
     """Writes facts inside the caller's transaction."""
 
     def __init__(self, schema: str) -> None:
+        self._schema = schema
         self._append = _SQL["append"].format(schema=schema)
         self._claim = _SQL["claim"].format(schema=schema)
 
     async def append(self, tx: Connection, facts: Sequence[Fact]) -> None:
         """Add facts in order; they are published after ``tx`` commits."""
         if not facts:
+            return
+        if len(facts) >= COPY_FROM:
+            trace = current_traceparent()
+            await tx.copy_records_to_table(
+                "outbox",
+                schema_name=self._schema,
+                columns=_COPIED,
+                records=((f.event_id, f.stream, f.subject, f.payload, trace) for f in facts),
+            )
             return
         await tx.execute(
             self._append,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,33 @@ from services.alerts.watch import Hit, Referenced, Watch
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 CURSOR_ROWS = 5_000
+COPY_FROM = 500  # hits of one call from which on COPY is worth its round trips
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Alert))
+
+
+# The first eight fields of ``Told`` stand between the row's id and the price.
+_LOGGED = (
+    "id",
+    "alert_id",
+    "login",
+    "symbol",
+    "indicator_name",
+    "message",
+    "side",
+    "condition",
+    "target_price",
+    "triggered_price",
+    "triggered_ms",
+    "comment",
+)
+
+
+class Fired(NamedTuple):
+    """An alert that was hit, as it is now, and its owner's note."""
+
+    told: Told
+    comment: str
 
 
 class Seen(NamedTuple):
@@ -71,7 +96,7 @@ class Store:
         """Take an alert away."""
         await tx.execute(QUERIES["remove"], id)
 
-    async def fire(self, tx: Connection, hits: Iterable[Hit], now_ms: int) -> dict[int, Told]:
+    async def fire(self, tx: Connection, hits: Iterable[Hit], now_ms: int) -> dict[int, Fired]:
         """Write the last hit of each alert; the alerts that were active, as they are now."""
         last = {hit.alert_id: hit for hit in hits}
         rows = await tx.fetch(
@@ -81,10 +106,14 @@ class Store:
             [hit.seq for hit in last.values()],
             now_ms,
         )
-        return {row[0]: Told(*row) for row in rows}
+        return {row[0]: Fired(Told(*row[:-1]), row[-1]) for row in rows}
 
-    async def log_hits(self, tx: Connection, hits: Sequence[Hit], now_ms: int) -> list[int]:
-        """A log row per hit, in order; their ids."""
+    async def log_hits(
+        self, tx: Connection, hits: Sequence[Hit], alerts: Mapping[int, Fired], now_ms: int
+    ) -> list[int]:
+        """A log row per hit, in order; their ids. ``alerts`` are what ``fire`` gave."""
+        if len(hits) >= COPY_FROM:
+            return await self._copy_hits(tx, hits, alerts, now_ms)
         rows = await tx.fetch(
             QUERIES["log_hits"],
             [hit.alert_id for hit in hits],
@@ -93,6 +122,21 @@ class Store:
             now_ms,
         )
         return sorted(row["id"] for row in rows)
+
+    async def _copy_hits(
+        self, tx: Connection, hits: Sequence[Hit], alerts: Mapping[int, Fired], now_ms: int
+    ) -> list[int]:
+        """The same for many: COPY takes a third of the time, and ids given to it stand above the identity."""
+        ids = [row[0] for row in await tx.fetch(QUERIES["log_ids"], len(hits))]
+
+        def rows() -> Iterator[tuple[Any, ...]]:
+            for id, hit in zip(ids, hits, strict=True):
+                told, comment = alerts[hit.alert_id]
+                marked = f"{comment} [{hit.mark}]" if hit.mark else comment
+                yield (id, *told[:8], hit.price, now_ms, marked.strip(" "))
+
+        await tx.copy_records_to_table("alert_log", schema_name="alerts", columns=_LOGGED, records=rows())
+        return ids
 
     async def set_references(self, tx: Connection, referenced: Sequence[Referenced], now_ms: int) -> None:
         """Write references that the first price set."""

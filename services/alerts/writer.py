@@ -11,22 +11,24 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
+from libs.common.bus import encode
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.errors import AppError
 from libs.common.ids import Ids
 from libs.common.outbox import Fact, Outbox, Relay, fact
-from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED
+from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED, PUSH_STREAM
 from services.alerts import metrics
-from services.alerts.alert import Alert, Told
+from services.alerts.alert import Alert
 from services.alerts.changes import Change
 from services.alerts.frames import alert_frame, triggered
-from services.alerts.store import Store
+from services.alerts.store import Fired, Store
 from services.alerts.watch import AlertBook, Hit, Referenced, Watch
 
 log = structlog.get_logger()
 
 PIECE = 10_000  # hits of one transaction
+_FACTS_STREAM = str(ALERT_TRIGGERED.stream)
 
 
 class Writer:
@@ -90,24 +92,29 @@ class Writer:
         if len(known) < len(hits):
             metrics.astray.inc(len(hits) - len(known))
             log.error("hits of alerts that are not active", count=len(hits) - len(known))
-        log_ids = await self._store.log_hits(tx, known, now_ms)
+        log_ids = await self._store.log_hits(tx, known, alerts, now_ms)
         await self._outbox.append(tx, self._facts(known, alerts, log_ids, now_ms))
         metrics.fired.inc(len(known))
 
     def _facts(
-        self, hits: Sequence[Hit], alerts: dict[int, Told], log_ids: Sequence[int], now_ms: int
+        self, hits: Sequence[Hit], alerts: dict[int, Fired], log_ids: Sequence[int], now_ms: int
     ) -> list[Fact]:
         """All pushes, then all facts: the relay sends what is in a row for one stream together."""
         pushes: list[Fact] = []
         facts: list[Fact] = []
-        new_id = self._ids.event_id
-        for hit, log_id in zip(hits, log_ids, strict=True):
-            told = alerts[hit.alert_id]
+        subjects: dict[int, tuple[str, str]] = {}  # made once per login: a storm has many hits of few
+        new_ids = self._ids.event_ids(2 * len(hits))
+        for at, (hit, log_id) in enumerate(zip(hits, log_ids, strict=True)):
+            told = alerts[hit.alert_id].told
+            names = subjects.get(told.login)
+            if names is None:
+                names = ALERT_PUSH.at(login=told.login), ALERT_TRIGGERED.at(login=told.login)
+                subjects[told.login] = names
+            push_id, event_id = new_ids[2 * at], new_ids[2 * at + 1]
             frame = alert_frame(told, price=hit.price, at_ms=now_ms)
-            pushes.append(fact(ALERT_PUSH, frame, new_id(), login=told.login))
-            event_id = new_id()
+            pushes.append(Fact(names[0], PUSH_STREAM, encode(frame), push_id))
             event = triggered(told, event_id=event_id, log_id=log_id, price=hit.price, at_ms=now_ms)
-            facts.append(fact(ALERT_TRIGGERED, event, event_id, login=told.login))
+            facts.append(Fact(names[1], _FACTS_STREAM, encode(event), event_id))
         return pushes + facts
 
     async def expire(self) -> tuple[list[Alert], int | None]:

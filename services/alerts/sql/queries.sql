@@ -63,7 +63,12 @@ UPDATE alerts.alert AS a
   FROM unnest($1::bigint[], $2::float8[], $3::bigint[]) AS h (id, price, seq)
  WHERE a.id = h.id AND a.status = 0
 RETURNING a.id, a.login, a.symbol, a.indicator_name, a.message, a.side, a.condition, a.target_price,
-       a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.expires_at;
+       a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.expires_at, a.comment;
+
+-- name: log_ids
+-- The next ids of the log, in order, for rows that are copied in.
+-- $1 count
+SELECT nextval('alerts.alert_log_id_seq') AS id FROM generate_series(1, $1::int);
 
 -- name: log_hits
 -- A log row per hit, in order; their ids.

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from libs.common import outbox as outbox_module
 from libs.common.errors import OutcomeUnknown
 from libs.common.messages import alerts as m
+from services.alerts import store as store_module
 from services.alerts import writer as writer_module
 from tests.conftest import wait_until
 from tests.integration.alerts.stage import LOGIN, Stage
@@ -285,3 +287,35 @@ async def test_an_alert_made_while_older_ticks_are_still_missing_is_not_fired_by
     await stage.market.put("EURUSD", 1.25)
     await stage.judged()
     assert [(row["alert_id"], row["triggered_price"]) for row in await stage.log()] == [(id, 1.25)]
+
+
+async def test_the_rows_of_very_many_hits_are_those_of_few(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From some number on log and outbox rows are copied in: nobody can tell."""
+    monkeypatch.setattr(store_module, "COPY_FROM", 5)
+    monkeypatch.setattr(outbox_module, "COPY_FROM", 5)
+    monkeypatch.setattr(stage, "alerts_max", 100)
+    texts = {"indicator_name": "line", "message": "m", "comment": " a note "}
+    few = [await stage.create(0, target_price=1.2, **texts)]
+    many = [await stage.create(0, target_price=1.3 + n / 1000, repeat_mode=1, **texts) for n in range(8)]
+    await stage.market.put("EURUSD", 1.25)
+    await stage.market.put("EURUSD", 1.4)
+    await stage.judged()
+    rows = (await stage.log())[::-1]
+    assert [row["alert_id"] for row in rows] == few + many
+    assert sorted(row["id"] for row in rows) == [row["id"] for row in rows]
+    own = ("id", "alert_id", "target_price", "triggered_price")
+    assert len({tuple(v for k, v in row.items() if k not in own) for row in rows}) == 1
+    assert [row["triggered_price"] for row in rows] == [1.25] + [1.4] * 8
+    frames = await wait_until(lambda: _all_pushed(stage, 9))
+    assert [frame[1] for frame in frames] == few + many
+
+    async def told() -> Any:
+        facts = await stage.facts()
+        return facts if len(facts) == len(rows) else None
+
+    facts = await wait_until(told)
+    assert [(fact["alert_id"], fact["log_id"]) for fact in facts] == [
+        (row["alert_id"], row["id"]) for row in rows
+    ]

@@ -14,7 +14,7 @@ from libs.common.bus import Ack, Bus, Inbound
 from libs.common.clock import SystemClock
 from libs.common.db import Database
 from libs.common.messages.auth import AccountOpened
-from libs.common.outbox import Fact, Outbox, Relay, fact
+from libs.common.outbox import COPY_FROM, Fact, Outbox, Relay, fact
 from libs.common.streams import OWNERS, TRADING_ACCOUNTS, ensure_streams
 from libs.common.subjects import ACCOUNT_OPENED
 from tests.conftest import wait_until
@@ -185,3 +185,31 @@ async def count_is(bus: Bus, count: int) -> bool:
         return len(await ids_in_stream(bus)) == count
     except Exception:
         return False
+
+
+async def test_very_many_facts_are_published_like_few(database: MakeDatabase, bus: Bus) -> None:
+    """From some number on they are copied in: same rows, same order."""
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    async with auth.transaction() as tx:
+        await outbox.append(tx, [opened(login) for login in range(1, 3)])
+        await outbox.append(tx, [opened(login) for login in range(3, 3 + COPY_FROM)])
+        await outbox.append(tx, [opened(3 + COPY_FROM)])
+    async with auth.connection() as connection:
+        rows = await connection.fetch("SELECT * FROM auth.outbox ORDER BY id")
+    assert [row["event_id"] for row in rows] == [f"event-{n}" for n in range(1, 4 + COPY_FROM)]
+    few, many = dict(rows[1]), dict(rows[2])
+    assert {**few, "id": 0, "event_id": "", "subject": "", "payload": b""} == {
+        **many,
+        "id": 0,
+        "event_id": "",
+        "subject": "",
+        "payload": b"",
+    }
+    assert (many["subject"], many["payload"]) == (opened(3).subject, opened(3).payload)
+    with pytest.raises(RuntimeError):
+        async with auth.transaction() as tx:
+            await outbox.append(tx, [opened(login) for login in range(COPY_FROM)])
+            raise RuntimeError
+    async with auth.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM auth.outbox") == len(rows)

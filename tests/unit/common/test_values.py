@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from libs.common.clock import ManualClock, from_unix_ms, unix_ms
 from libs.common.config import ServiceConfig, check_environment, load
 from libs.common.errors import AppError, ConfigInvalid, ErrorBody, RemoteError
-from libs.common.ids import RandomIds, uuid7
+from libs.common.ids import CountedIds, RandomIds, uuid7, uuid7_texts
 from libs.common.money import from_minor, from_points, round_half_away, round_price, to_minor, to_points
 from libs.common.permissions import nats_users
 from libs.common.subjects import COMMANDS, SUBJECTS, token, untoken
@@ -84,6 +84,17 @@ def test_uuid7_is_well_formed_and_sorts_by_time(ms: int, noise: bytes) -> None:
     made = uuid7(ms, noise)
     assert made.version == 7 and made.variant == "specified in RFC 4122"
     assert made.int >> 80 == ms
+
+
+@given(st.integers(0, 2**48 - 1), st.lists(st.binary(min_size=10, max_size=10), max_size=5))
+def test_many_event_ids_at_once_are_those_made_one_by_one(ms: int, noise: list[bytes]) -> None:
+    assert uuid7_texts(ms, b"".join(noise)) == [str(uuid7(ms, part)) for part in noise]
+
+
+def test_event_ids_at_once_count_on() -> None:
+    ids, others = CountedIds(), CountedIds()
+    assert [*ids.event_ids(2), ids.event_id()] == [others.event_id() for _ in range(3)]
+    assert len(set(RandomIds().event_ids(500))) == 500
 
 
 def test_event_ids_do_not_repeat() -> None:
