@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import structlog
 import uvloop
 
 from bench.children import read_line, write_line
@@ -136,6 +138,7 @@ async def published(database: Database, wanted: int, begun: float) -> float:
 async def main() -> None:
     """Fill, arm, then the storm and the INSERTs."""
     config = read_line()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # stdout is for answers
     bus = await bus_nats.connect(config["nats_url"], "alerts")
     clock = SystemClock()
     async with open_database(config["dsn"], application="bench") as database:

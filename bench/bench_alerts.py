@@ -34,11 +34,11 @@ SIDES = (OURS, SCAN, REDIS, PIPELINED)
 CASES = ((1_000, 1_000), (100_000, 1_000), (1_000_000, 1_000), (1_000, 1), (1_000_000, 1))
 QUICK_CASES = ((1_000, 1_000), (100_000, 1_000), (1_000, 1), (100_000, 1))
 BUS_SYMBOLS, BUS_RATE = 100, 400_000
-INTRODUCTION = """Every side is given the same levels and the same ticks and must fire the same alerts. min ·
-median · max of the rounds. *redis* asks once per tick, as one must who acts on a tick; *redis pipelined*
-asks for 200 ticks in one write. Commands are encoded beforehand and Redis has a core of its own. The storm's *one
-by one* writes status, log row, push and fact of each trigger and commits; *bare INSERTs* are log rows
-alone."""
+INTRODUCTION = """Every side is given the same levels and the same ticks and must fire the same alerts.
+min · median · max of the rounds. *redis* asks once per tick, as one must who acts on a tick; *redis
+pipelined* asks for 200 ticks in one write. Commands are encoded beforehand and Redis has a core of its own.
+The storm's *one by one* writes status, log row, push and fact of each trigger and commits; *bare INSERTs*
+are log rows alone."""
 FIGURES = {"ticks per s": ",.0f", "fired per 1000 ticks": ".1f"}
 
 
