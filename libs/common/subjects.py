@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from libs.common.messages import (
     alerts,
+    analysis,
     auth,
     auth_people,
     billing,
@@ -422,6 +423,12 @@ LEVEL_BROKEN = Subject(
 RECORD_CLOSED = Subject(
     "scanner.evt.record.closed.v1.{timeframe}.{symbol}", scanner.RecordClosed, stream="SCANNER"
 )
+
+BRIEF = Command("scanner.cmd.brief.v1", analysis.BriefAsk, analysis.Brief)
+DELTA = Command("scanner.cmd.delta.v1", analysis.DeltaAsk, analysis.Delta, effect=True)
+CODEC_CANDLES = Command("scanner.cmd.candles.v1", analysis.CandlesAsk, analysis.Candles)
+ANALOGS = Command("scanner.cmd.analogs.v1", analysis.AnalogsAsk, analysis.Analogs)
+MULTI = Command("scanner.cmd.multi.v1", analysis.MultiAsk, analysis.Multi)
 
 # ── billing ───────────────────────────────────────────────────────────────────────────────────────
 
