@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
+from msgspec import UNSET
+
 from libs.common.clock import Clock
 from libs.common.db import Database
 from libs.common.errors import OutcomeUnknown, ServiceUnavailable
@@ -40,7 +42,7 @@ class CandleSource(Protocol):
 
 
 class Briefs:
-    """See the module's text. ``evidence`` tells what came after earlier formations."""
+    """See the module's text."""
 
     def __init__(
         self,
@@ -137,16 +139,12 @@ class Briefs:
         now: Snapshot,
         fields: Sequence[m.Section] | None = None,
     ) -> m.Brief:
-        analysed = fields is None or any(field != "candles" for field in fields)
-        header = rendering.header_of(symbol, timeframe, await self._source.source(symbol), bars)
-        parts = {}
-        if fields is None or "candles" in fields:
-            parts["codec"] = rendering.codec_of(bars, now)
-        if analysed:
-            parts["analysis"] = rendering.analysis_of(symbol, timeframe, now, fields)
+        wants_candles = fields is None or "candles" in fields
+        wants_analysis = fields is None or any(field != "candles" for field in fields)
         return m.Brief(
-            header=header,
-            **parts,
+            header=rendering.header_of(symbol, timeframe, await self._source.source(symbol), bars),
+            codec=rendering.codec_of(bars, now) if wants_candles else UNSET,
+            analysis=rendering.analysis_of(symbol, timeframe, now, fields) if wants_analysis else UNSET,
             disclaimer=rendering.DISCLAIMER,
             methodology_url=self._methodology_url,
         )
