@@ -26,8 +26,9 @@ help:
 run: .run
 	@exec $(BIN)/tradewind up $(ARGS)
 
+# The tests wait more than they compute: three processes, each with servers of its own, fill two cores.
 test: .dev
-	@$(BIN)/python -m pytest -m "not e2e and not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not e2e and not soak" -n 3 --dist loadfile $(ARGS)
 
 check: .dev
 	@$(BIN)/ruff format --check .

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import asyncpg
 import nats as nats_driver
 import pytest
 import pytest_asyncio
@@ -17,15 +15,14 @@ import pytest_asyncio
 from libs.common import bus_nats
 from libs.common.bus_nats import NatsBus
 from libs.common.db import Database, open_database
-from libs.common.migrate import migrate_all
-from libs.common.roles import ensure_roles
-from libs.common.streams import OWNERS, ensure_streams
+from libs.common.streams import OWNERS, all_consumers, ensure_streams
+from tests.databases import Databases
 from tests.house import House
 from tests.servers import NatsServer, PostgresServer, open_nats, open_postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = tuple(sorted(path.parent.name for path in (ROOT / "services").glob("*/sql")))
-TEMPLATE = "tradewind_test_template"
+GATEWAY_PROCESSES = 2
 
 
 @pytest.fixture(scope="session")
@@ -42,44 +39,17 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
         yield server
 
 
-def database_dsn(dsn: str, database: str) -> str:
-    """The same server and user, another database."""
-    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
-
-
 @pytest_asyncio.fixture(scope="session")
-async def template(postgres: PostgresServer) -> dict[str, str]:
-    """A database with every service's schema, to be copied: the DSN of each service in it."""
-    admin = await asyncpg.connect(postgres.dsn)
-    await admin.execute(f'DROP DATABASE IF EXISTS "{TEMPLATE}"')
-    await admin.execute(f'CREATE DATABASE "{TEMPLATE}"')
-    await admin.close()
-    dsn = database_dsn(postgres.dsn, TEMPLATE)
-    dsns = await ensure_roles(dsn, SERVICES, dict.fromkeys(SERVICES, "test"))
-    await migrate_all(dsn, SERVICES, lambda line: None)
-    return dsns
-
-
-@asynccontextmanager
-async def fresh_database(postgres: PostgresServer, template: dict[str, str]) -> AsyncIterator[dict[str, str]]:
-    """A copy of the template: service → DSN of its own role; ``admin`` → the administrator's."""
-    name = f"tw_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(postgres.dsn)
-    await admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY WAL_LOG')
-    try:
-        yield {
-            "admin": database_dsn(postgres.dsn, name),
-            **{service: database_dsn(dsn, name) for service, dsn in template.items()},
-        }
-    finally:
-        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-        await admin.close()
+async def template(postgres: PostgresServer) -> Databases:
+    """Databases with every service's schema, each for one test at a time."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    return await Databases.open(postgres.dsn, SERVICES, f"tradewind_test_{worker}")
 
 
 @pytest_asyncio.fixture
-async def dsns(postgres: PostgresServer, template: dict[str, str]) -> AsyncIterator[dict[str, str]]:
+async def dsns(template: Databases) -> AsyncIterator[dict[str, str]]:
     """A fresh database for this test: service → DSN."""
-    async with fresh_database(postgres, template) as made:
+    async with template.fresh() as made:
         yield made
 
 
@@ -97,14 +67,29 @@ async def database(
 
 
 async def empty_streams(nats: NatsServer) -> None:
-    """Make every stream anew."""
+    """Make every stream that was written to or read by a stranger anew, and leave the untouched alone."""
     connection = await nats_driver.connect(nats.url)
     jetstream = connection.jetstream()
     for stream in await jetstream.streams_info():
-        assert stream.config.name is not None
-        await jetstream.delete_stream(stream.config.name)
+        name = stream.config.name
+        assert name is not None
+        expected = sum(consumer.stream == name for consumer in all_consumers(GATEWAY_PROCESSES))
+        if stream.state.last_seq or stream.state.consumer_count != expected:
+            await jetstream.delete_stream(name)
     await connection.close()
-    await ensure_streams(nats.url, [*OWNERS, "gateway"], gateway_processes=2)
+    # nats-server removes a deleted stream's folder in the background: the next may not be made at once
+    await wait_until(lambda: ensured(nats.url))
+
+
+async def ensured(url: str) -> bool:
+    """Whether every stream and consumer could be made."""
+    try:
+        await ensure_streams(url, [*OWNERS, "gateway"], gateway_processes=GATEWAY_PROCESSES)
+    except RuntimeError as error:
+        if "creating store" not in str(error):
+            raise
+        return False
+    return True
 
 
 @pytest_asyncio.fixture

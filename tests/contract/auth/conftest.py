@@ -7,22 +7,22 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.conftest import empty_streams, fresh_database
+from tests.conftest import empty_streams
 from tests.contract.auth.people import Town
+from tests.databases import Databases
 from tests.house import House
-from tests.servers import NatsServer, PostgresServer
+from tests.servers import NatsServer
 
 
 @pytest_asyncio.fixture(scope="module")
 async def stack(
-    postgres: PostgresServer,
-    template: dict[str, str],
+    template: Databases,
     nats: NatsServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[House]:
     """Auth, market, trading, alerts and a gateway."""
     await empty_streams(nats)
-    async with fresh_database(postgres, template) as dsns:
+    async with template.fresh() as dsns:
         house = House(dsns, nats.url, tmp_path_factory.mktemp("people"))
         try:
             await house.start("auth", "market", "trading", "alerts", "notifier", "gateway")

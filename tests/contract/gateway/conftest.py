@@ -9,10 +9,11 @@ import pytest
 import pytest_asyncio
 
 from libs.common import bus_nats
-from tests.conftest import empty_streams, fresh_database
+from tests.conftest import empty_streams
 from tests.contract.gateway.edge import Client, Edge
+from tests.databases import Databases
 from tests.house import House
-from tests.servers import NatsServer, PostgresServer
+from tests.servers import NatsServer
 
 NO_DATABASE = {"admin": "postgresql://nobody@127.0.0.1:1/none"}  # a gateway has none
 
@@ -52,14 +53,13 @@ def at_edge(edge_of_module: tuple[Edge, House], session: aiohttp.ClientSession) 
 
 @pytest_asyncio.fixture(scope="module")
 async def stack(
-    postgres: PostgresServer,
-    template: dict[str, str],
+    template: Databases,
     nats: NatsServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[House]:
     """Every service of the broker and admin surfaces, for the tests of a module."""
     await empty_streams(nats)
-    async with fresh_database(postgres, template) as dsns:
+    async with template.fresh() as dsns:
         house = House(dsns, nats.url, tmp_path_factory.mktemp("stack"))
         try:
             await house.start("auth", "market", "trading", "alerts", "gateway")

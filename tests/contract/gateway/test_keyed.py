@@ -16,10 +16,11 @@ import pytest
 import pytest_asyncio
 
 from services.gateway.keyed import fingerprint_of
-from tests.conftest import empty_streams, fresh_database
+from tests.conftest import empty_streams
 from tests.contract.gateway.edge import Answer, Client
+from tests.databases import Databases
 from tests.house import House
-from tests.servers import NatsServer, PostgresServer
+from tests.servers import NatsServer
 
 Eventually = Callable[..., Any]
 SYMBOL = "EURUSD"
@@ -70,14 +71,13 @@ class Desk:
 
 @pytest_asyncio.fixture(scope="module")
 async def house_and_dsns(
-    postgres: PostgresServer,
-    template: dict[str, str],
+    template: Databases,
     nats: NatsServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[tuple[House, dict[str, str]]]:
     """Every service an alert needs, with a symbol that has a price."""
     await empty_streams(nats)
-    async with fresh_database(postgres, template) as dsns:
+    async with template.fresh() as dsns:
         house = House(dsns, nats.url, tmp_path_factory.mktemp("keyed"))
         try:
             await house.start("auth", "market", "trading", "alerts", "gateway")
