@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import msgspec
+
 from libs.common.money import round_half_away
 
 LEVEL_OK = 0
@@ -16,6 +18,25 @@ FLOATING_NOT = 0
 FLOATING_ALL = 1
 FLOATING_PROFIT = 2
 FLOATING_LOSS = 3
+
+
+# Who pulled an account's kill switch.
+HALTED_NOT, HALTED_BY_OWNER, HALTED_BY_HOUSE = 0, 1, 2
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account allows itself at most; 0 is no limit.
+
+    ``daily_loss_minor``: what the UTC day's closed trades and the open positions have lost together, in
+    minor units; ``open_volume``: all open volume; ``orders_per_minute``: orders taken in sixty seconds.
+    """
+
+    daily_loss_minor: int = 0
+    open_volume: int = 0
+    orders_per_minute: int = 0
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ every level it jumps over. What is met fills at the price of the tick that met i
 or beyond the level, which for a TP or a limit order is as good as the level or better. With
 allow_sl_tp_slippage 0 it fills at the level itself. If both SL and TP are met, SL goes first.
 
-Order within a tick: positions ascending by number, then pending orders ascending by number; a position
-that a tick opened is judged from the next tick on. Positions close with activation 1 or 2 and the
-comment ``[sl]`` or ``[tp]``, only while the symbol's market is open; until then they wait.
+Order within a tick: stops that trail move, positions close ascending by number, then pending orders are
+judged ascending by number; a position that a tick opened is judged from the next tick on. Positions close
+with activation 1 or 2 and the comment ``[sl]`` or ``[tp]``, only while the symbol's market is open; until
+then they wait.
 
 A pending order that is met goes through the checks again: account enabled, symbol, security group, trade
 mode, market open, fresh quote, long only, position limit, hedge rule, margin. Without money, market or
-quote it stays and is tried on every later tick that still meets it. Any other refusal cancels it
-(activation 5, ``[ACTIVATION_CANCEL: <code>]``) and tells TRADE_REJECTED. What has expired does not fill.
+quote, or while a kill switch is pulled, it stays and is tried on every later tick that still meets it.
+Any other refusal cancels it (activation 5, ``[ACTIVATION_CANCEL: <code>]``) and tells TRADE_REJECTED. What
+has expired does not fill.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from libs.common.errors import AppError
 from libs.common.sessions import OPEN, market_state
 from services.trading import orders
 from services.trading import refusals as no
-from services.trading.closing import close_at
+from services.trading.closing import close_at, slipped
 from services.trading.conversion import Tick
 from services.trading.draft import Draft
 from services.trading.events import ActivationDeferred, PendingCancelled, PendingExpired, TradeRejected
 from services.trading.instrument import Terms
-from services.trading.opening import fill
+from services.trading.limits import check_running
+from services.trading.links import on_ended, on_filled
+from services.trading.opening import check_room, deal
 from services.trading.position import (
     ACTIVATION_CANCEL,
     ACTIVATION_NONE,
@@ -39,12 +43,15 @@ from services.trading.position import (
     ACTIVATION_SL,
     ACTIVATION_TP,
     BUY,
+    BUY_LIMIT,
     DELETED,
+    SELL_LIMIT,
     Trade,
     noted,
     side_of,
 )
 from services.trading.profit import valuation
+from services.trading.trailing import follow, next_stop
 
 _NOTES = {ACTIVATION_SL: "[sl]", ACTIVATION_TP: "[tp]"}
 
@@ -55,10 +62,12 @@ def on_quote(draft: Draft, symbol: str, candidates: Iterable[int] | None) -> Non
     tick = orders.fresh_tick(draft.market, terms, draft.now_ms) if terms is not None else None
     if terms is None or tick is None:
         return
-    positions, pendings = _met(draft, symbol, tick, candidates)
-    if positions:
-        _close_met(draft, terms, tick, positions)
+    positions, trailing, pendings = _met(draft, symbol, tick, candidates)
+    if positions or trailing:
+        _close_met(draft, terms, tick, positions, trailing)
     for pending in pendings:
+        if draft.account.pendings.get(pending.order) is None:  # it went with another
+            continue
         if 0 < pending.expiration_ms <= draft.now_ms:
             expire(draft, pending)
         else:
@@ -69,13 +78,15 @@ def expire_due(draft: Draft) -> None:
     """Expire every pending order whose time has come."""
     due = [t for t in draft.account.pendings if 0 < t.expiration_ms <= draft.now_ms]
     for trade in sorted(due, key=lambda trade: trade.order):
-        expire(draft, trade)
+        if draft.account.pendings.get(trade.order) is not None:  # else it went with another
+            expire(draft, trade)
 
 
 def expire(draft: Draft, trade: Trade) -> None:
     """Record that a pending order ended without being filled."""
     gone = msgspec.structs.replace(trade, state=DELETED, close_ms=draft.now_ms)
     draft.record(PendingExpired(login=draft.account.login, at_ms=draft.now_ms, trade=gone))
+    on_ended(draft, gone)
 
 
 def level_met(trade: Trade, tick: Tick) -> int:
@@ -95,7 +106,8 @@ def level_met(trade: Trade, tick: Tick) -> int:
 
 def _met(
     draft: Draft, symbol: str, tick: Tick, candidates: Iterable[int] | None
-) -> tuple[list[Trade], list[Trade]]:
+) -> tuple[list[Trade], list[tuple[Trade, int]], list[Trade]]:
+    """Positions whose level is met, those whose stop moves and where to, pending orders that are met."""
     account = draft.account
     book = account.book(symbol).positions
     positions: Iterable[Trade]
@@ -106,34 +118,44 @@ def _met(
         numbers = sorted(set(candidates))
         positions = [trade for order in numbers if (trade := book.get(order)) is not None]
         pendings = [trade for order in numbers if (trade := account.pendings.get(order)) is not None]
-    return (
-        sorted((t for t in positions if level_met(t, tick)), key=_number),
-        sorted((t for t in pendings if t.symbol == symbol and orders.is_met(t, tick)), key=_number),
-    )
+    closing, trailing = [], []
+    for trade in sorted(positions, key=_number):
+        if level_met(trade, tick):
+            closing.append(trade)
+        elif stop := next_stop(trade, tick):
+            trailing.append((trade, stop))
+    met = (t for t in pendings if t.symbol == symbol and not t.after and orders.is_met(t, tick))
+    return closing, trailing, sorted(met, key=_number)
 
 
 def _number(trade: Trade) -> int:
     return trade.order
 
 
-def _close_met(draft: Draft, terms: Terms, tick: Tick, positions: list[Trade]) -> None:
+def _close_met(
+    draft: Draft, terms: Terms, tick: Tick, positions: list[Trade], trailing: list[tuple[Trade, int]]
+) -> None:
     if market_state(terms.trade, terms.sessions, draft.now_ms)[0] != OPEN:
         return
+    for trade, stop in trailing:
+        follow(draft, trade, stop)
     worth = valuation(draft.market, terms, tick, draft.account.currency)
     if worth is None:
         return
     for trade in positions:
         activation = level_met(trade, tick)
-        price = orders.closing_price(trade.cmd, tick)
+        level = trade.sl_points if activation == ACTIVATION_SL else trade.tp_points
+        limit = trade.tp_points if activation == ACTIVATION_TP else 0
+        price, paper = slipped(draft, trade, orders.closing_price(trade.cmd, tick), limit=limit)
         if not draft.market.rules.slippage:
-            price = trade.sl_points if activation == ACTIVATION_SL else trade.tp_points
-        close_at(draft, trade, price, worth, activation=activation, note=_NOTES[activation])
+            price, paper = level, None
+        close_at(draft, trade, price, worth, activation=activation, note=_NOTES[activation], fill=paper)
 
 
 def _activate(draft: Draft, pending: Trade, terms: Terms, tick: Tick) -> None:
     try:
         _fill_pending(draft, pending, terms, tick)
-    except (no.NoMoney, no.MarketClosed, no.OffQuotes) as refusal:
+    except (no.NoMoney, no.MarketClosed, no.OffQuotes, no.Halted) as refusal:
         if pending.deferred != refusal.code:
             waiting = msgspec.structs.replace(pending, deferred=refusal.code)
             draft.record(ActivationDeferred(login=draft.account.login, at_ms=draft.now_ms, trade=waiting))
@@ -146,11 +168,12 @@ def _fill_pending(draft: Draft, pending: Trade, terms: Terms, tick: Tick) -> Non
     cmd = side_of(pending.cmd)
     orders.check_session(account, market.rules, read_only=False)
     orders.terms_for(market, pending.symbol)
+    check_running(account, market)
     orders.quote_for(market, terms, draft.now_ms, opening=True)
-    orders.check_side(terms, cmd)
-    orders.check_limits(account, market, terms, cmd, pending.volume)
+    check_room(draft, terms, cmd, pending.volume)
     orders.check_hedge(account, market.rules, terms, cmd)
     price = orders.opening_price(cmd, tick) if market.rules.slippage else pending.open_points
+    limit = pending.open_points if pending.cmd in (BUY_LIMIT, SELL_LIMIT) else 0
     position = msgspec.structs.replace(
         pending,
         cmd=cmd,
@@ -159,7 +182,8 @@ def _fill_pending(draft: Draft, pending: Trade, terms: Terms, tick: Tick) -> Non
         activation=ACTIVATION_PENDING,
         deferred="",
     )
-    fill(draft, position, terms)
+    deal(draft, position, terms, exact=not market.rules.slippage, limit=limit)
+    on_filled(draft, pending)
 
 
 def _reject(draft: Draft, pending: Trade, refusal: AppError) -> None:
@@ -172,4 +196,5 @@ def _reject(draft: Draft, pending: Trade, refusal: AppError) -> None:
     )
     login, at_ms = draft.account.login, draft.now_ms
     draft.record(PendingCancelled(login=login, at_ms=at_ms, trade=gone))
+    on_ended(draft, gone)
     draft.record(TradeRejected(login=login, at_ms=at_ms, order=pending.order, error=refusal.code))

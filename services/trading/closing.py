@@ -24,9 +24,10 @@ from services.trading.commands import CloseBy, CloseGroup, CloseTrade
 from services.trading.draft import Draft, Failure
 from services.trading.events import TradeClosed, TradePartlyClosed
 from services.trading.exact import rounded
+from services.trading.fills import CLOSES, PaperFill, at_limit, simulate
 from services.trading.instrument import Market, Terms
 from services.trading.margin import margin_of
-from services.trading.position import CLOSED_BY, CLOSED_NORMAL, CLOSED_PART, OPEN_NORMAL, Trade, noted
+from services.trading.position import BUY, CLOSED_BY, CLOSED_NORMAL, CLOSED_PART, OPEN_NORMAL, Trade, noted
 from services.trading.profit import Valuation, profit_of, rate_of, realised, valuation
 
 GROUP_COMMENT = "GROUP_CLOSE"
@@ -51,7 +52,8 @@ def close_checked(draft: Draft, trade: Trade, volume: int | None, note: str) -> 
     orders.check_oldest(draft.account, market.rules, trade)
     orders.check_not_frozen(trade, tick, terms)
     worth = worth_or_refuse(draft, terms, trade)
-    close_at(draft, trade, orders.closing_price(trade.cmd, tick), worth, volume=volume, note=note)
+    price, paper = slipped(draft, trade, orders.closing_price(trade.cmd, tick), volume)
+    close_at(draft, trade, price, worth, volume=volume, note=note, fill=paper)
 
 
 def close_by(draft: Draft, asked: CloseBy) -> None:
@@ -106,6 +108,7 @@ def close_at(
     state: int = CLOSED_NORMAL,
     activation: int | None = None,
     note: str = "",
+    fill: PaperFill | None = None,
 ) -> None:
     """Record the close of a position, or of ``volume`` of it, at ``points``. No checks."""
     part = trade if volume is None or volume == trade.volume else share_of(trade, volume)
@@ -124,17 +127,42 @@ def close_at(
         rate_den=rate[1],
         comment=noted(part.comment, note),
     )
-    record_closed(draft, trade, closed)
+    record_closed(draft, trade, closed, fill)
 
 
-def record_closed(draft: Draft, trade: Trade, closed: Trade) -> None:
+def slipped(
+    draft: Draft, trade: Trade, points: int, volume: int | None = None, *, limit: int = 0
+) -> tuple[int, PaperFill | None]:
+    """The price a close at the quoted ``points`` comes to by the account's profile of fills, and the fill.
+
+    With a ``limit`` it is never worse than that.
+    """
+    buys = trade.cmd != BUY
+    fill = simulate(
+        draft.account.fill_profile,
+        order=trade.order,
+        deal=CLOSES,
+        buys=buys,
+        points=points,
+        volume=volume or trade.volume,
+        lot_min=1,
+        lot_step=1,
+    )
+    if fill is None:
+        return points, None
+    if limit:
+        fill = at_limit(fill, limit, buys=buys)
+    return fill.points, fill
+
+
+def record_closed(draft: Draft, trade: Trade, closed: Trade, fill: PaperFill | None = None) -> None:
     """Record ``closed`` as what became of ``trade``, or of a part of it."""
     login, at_ms = draft.account.login, draft.now_ms
     if closed.volume == trade.volume:
-        draft.record(TradeClosed(login=login, at_ms=at_ms, trade=closed))
+        draft.record(TradeClosed(login=login, at_ms=at_ms, trade=closed, fill=fill))
         return
     rest = remainder_of(trade, share_of(trade, closed.volume), draft.take_order())
-    draft.record(TradePartlyClosed(login=login, at_ms=at_ms, trade=closed, remainder=rest))
+    draft.record(TradePartlyClosed(login=login, at_ms=at_ms, trade=closed, remainder=rest, fill=fill))
 
 
 def share_of(trade: Trade, volume: int) -> Trade:

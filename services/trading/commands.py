@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from services.trading.account import Limits
 from services.trading.position import Trade
 
 
@@ -98,6 +99,49 @@ class ModifyPending(ClientCommand, frozen=True, kw_only=True):
     sl_points: int | None = None
     tp_points: int | None = None
     expiration_ms: int | None = None
+
+
+class TrailTrade(ClientCommand, frozen=True, kw_only=True):
+    """Let the stop loss of a position trail its price at a distance; 0 stops it where it stands.
+
+    It moves by ``step_points`` at least (0: a tenth of the distance), always in the client's favour.
+    """
+
+    order: int
+    distance_points: int
+    step_points: int = 0
+
+
+class PlaceLinked(ClientCommand, frozen=True, kw_only=True):
+    """Place pending orders that know of each other, all of them or none.
+
+    ``first`` waits for its price at once, when there is one; ``then`` are held until it is filled and go
+    with it when it ends unfilled. With ``one_cancels_other`` the first of ``then`` that is filled cancels
+    the rest of them.
+    """
+
+    first: PlacePending | None
+    then: tuple[PlacePending, ...]
+    one_cancels_other: bool = False
+
+
+class Halt(ClientCommand, frozen=True, kw_only=True):
+    """Pull the kill switch, or let go of it: nothing opens while it is pulled.
+
+    Who pulled it must let go: 1 the account's owner, 2 the house, which may do both. ``flatten`` closes
+    what is open at the market and cancels what waits.
+    """
+
+    on: bool
+    by: int = 1
+    flatten: bool = False
+
+
+class LimitAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """Set an account's own limits, or the profile its fills are simulated by."""
+
+    limits: Limits | None = None
+    fill_profile: str | None = None
 
 
 class ChangeBalance(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,6 +241,10 @@ Input: TypeAlias = (
     | CancelGroup
     | ModifyTrade
     | ModifyPending
+    | TrailTrade
+    | PlaceLinked
+    | Halt
+    | LimitAccount
     | ChangeBalance
     | StaffOpen
     | StaffClose

@@ -68,6 +68,10 @@ class Draft:
         self._numbers_of: Account | None = None
         self._foreseen: tuple[AccountEvent, Account] | None = None
 
+    def branch(self) -> Draft:
+        """A draft to try things on from here; its facts count when they are recorded in this one."""
+        return Draft(self.account, self.market, self.now_ms, self.take_order)
+
     def foresee(self, event: AccountEvent) -> Numbers | None:
         """The numbers the account would have with one more fact, which may be recorded next."""
         after = apply(self.account, event)

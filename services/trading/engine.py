@@ -9,7 +9,9 @@ and comes back as the outcome's ``refusal`` (``refusals.py``), beside what the e
 checks and their order ``orders.py`` · opening ``opening.py`` · closing ``closing.py`` · changing and
 cancelling ``modifying.py`` · SL, TP and pending orders on a quote ``activation.py`` · margin call and
 stop-out ``risk.py`` · end of day ``rollover.py`` · money in and out ``finance.py`` · staff ``staff.py`` ·
-profit, margin, commission, swap, conversion: each in the file of its name.
+profit, margin, commission, swap, conversion: each in the file of its name. Beyond the contract, off until
+asked for: ``trailing.py`` ``links.py`` ``netting.py`` ``limits.py`` ``fills.py``; ``preview.py`` asks the
+engine and keeps nothing.
 """
 
 from __future__ import annotations
@@ -25,12 +27,14 @@ from services.trading.closing import close_by, close_group, close_trade
 from services.trading.draft import Draft, Outcome
 from services.trading.finance import change_balance
 from services.trading.instrument import Market
+from services.trading.limits import halt, limit_account
 from services.trading.modifying import cancel_group, cancel_pending, modify_pending, modify_trade
-from services.trading.opening import open_trade, place_pending
+from services.trading.opening import open_trade, place_linked, place_pending
 from services.trading.risk import assess
 from services.trading.rollover import roll_days
 from services.trading.staff import change_account, staff_close, staff_open, staff_update
 from services.trading.state import Account
+from services.trading.trailing import trail_trade
 
 
 def decide(
@@ -71,6 +75,10 @@ _DECISIONS: dict[type[Any], Callable[[Draft, Any], None]] = {
     c.CancelGroup: cancel_group,
     c.ModifyTrade: modify_trade,
     c.ModifyPending: modify_pending,
+    c.TrailTrade: trail_trade,
+    c.PlaceLinked: place_linked,
+    c.Halt: halt,
+    c.LimitAccount: limit_account,
     c.ChangeBalance: change_balance,
     c.StaffOpen: staff_open,
     c.StaffClose: staff_close,

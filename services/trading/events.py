@@ -12,6 +12,8 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
+from services.trading.account import Limits
+from services.trading.fills import PaperFill
 from services.trading.position import Trade
 
 
@@ -41,12 +43,30 @@ class AccountChanged(Event, frozen=True, kw_only=True):
     read_only: bool
 
 
+class AccountLimited(Event, frozen=True, kw_only=True):
+    """What the account allows itself changed: its limits, its kill switch, how its fills are simulated."""
+
+    limits: Limits
+    halted: int
+    fill_profile: str
+
+
 class TradeOpened(Event, frozen=True, kw_only=True):
     """A market order was filled."""
 
     code: ClassVar[int | None] = 0
 
     trade: Trade
+    fill: PaperFill | None = None
+
+
+class OrderRejected(Event, frozen=True, kw_only=True):
+    """A market order that passed every check was rejected by the simulated venue; it never was open."""
+
+    code: ClassVar[int | None] = 2
+
+    trade: Trade
+    fill: PaperFill
 
 
 class PendingPlaced(Event, frozen=True, kw_only=True):
@@ -63,6 +83,7 @@ class PendingActivated(Event, frozen=True, kw_only=True):
     code: ClassVar[int | None] = 5
 
     trade: Trade
+    fill: PaperFill | None = None
 
 
 class ActivationDeferred(Event, frozen=True, kw_only=True):
@@ -99,7 +120,7 @@ class PendingExpired(Event, frozen=True, kw_only=True):
 
 
 class TradeModified(Event, frozen=True, kw_only=True):
-    """The stop loss or take profit of a position was changed."""
+    """The stop loss or take profit of a position was changed, by its owner or by its trailing stop."""
 
     code: ClassVar[int | None] = 1
 
@@ -128,6 +149,7 @@ class TradeClosed(Event, frozen=True, kw_only=True):
     code: ClassVar[int | None] = 6
 
     trade: Trade
+    fill: PaperFill | None = None
 
 
 class TradePartlyClosed(Event, frozen=True, kw_only=True):
@@ -137,6 +159,7 @@ class TradePartlyClosed(Event, frozen=True, kw_only=True):
 
     trade: Trade
     remainder: Trade
+    fill: PaperFill | None = None
 
 
 class TradeCorrected(Event, frozen=True, kw_only=True):
@@ -188,7 +211,9 @@ class LevelEased(Event, frozen=True, kw_only=True):
 AccountEvent: TypeAlias = (
     AccountOpened
     | AccountChanged
+    | AccountLimited
     | TradeOpened
+    | OrderRejected
     | PendingPlaced
     | PendingActivated
     | ActivationDeferred

@@ -9,13 +9,14 @@ and volume unit, margin per volume unit before leverage and price, commission, s
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from fractions import Fraction
 from typing import TypeVar
 
 import msgspec
 
 from libs.common.messages.market import Group, Instrument, SecGroup, SecMargin, SessionDay
-from services.trading.conversion import Conversion, Quotes
+from services.trading.conversion import Conversion, Quotes, Tick
 from services.trading.exact import VOLUME_PER_LOT, Ratio, exact, ratio
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ EXECUTION_MARKET = 2
 GTC_DAILY, GTC, GTC_DAILY_KEEP_STOPS = 0, 1, 2
 PRICE_NONE, PRICE_OPEN, PRICE_CURRENT = 0, 1, 2
 _DENY_CLOSE_BY = 1
+_RIGHT_TRAILING = 2
 _RIGHT_EXPIRATION = 8
 _DAYS_OF_YEAR = 360
 _PERCENT = 100
@@ -89,26 +91,38 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     negative_margin_hedge: bool
     stopout_skip_hedged: bool
     expiration_allowed: bool
+    trailing_allowed: bool
+    netting: bool
 
 
 class Market:
     """What an account of one group sees: its rules, the terms of every symbol, and live quotes.
 
-    ``quotes`` is read at each call and may change in between; ``live`` says that quotes age.
+    ``quotes`` is read at each call and may change in between; ``live`` says that quotes age, ``halted``
+    that the house's kill switch is pulled.
     """
 
-    __slots__ = ("conversion", "live", "quotes", "rules", "terms")
+    __slots__ = ("conversion", "halted", "live", "quotes", "rules", "terms")
 
-    def __init__(self, rules: Rules, terms: Iterable[Terms], quotes: Quotes, *, live: bool) -> None:
+    def __init__(
+        self, rules: Rules, terms: Iterable[Terms], quotes: Quotes, *, live: bool, halted: bool = False
+    ) -> None:
         self.rules = rules
         self.terms = {of.symbol: of for of in terms}
         self.quotes = quotes
         self.live = live
+        self.halted = halted
         self.conversion = Conversion((of.symbol, of.digits) for of in self.terms.values())
+
+    def at(self, symbol: str, tick: Tick) -> Market:
+        """The same market as if ``symbol`` were quoted at ``tick``."""
+        moved = copy(self)
+        moved.quotes = {**self.quotes, symbol: tick}
+        return moved
 
 
 def rules_of(group: Group) -> Rules:
-    """The rules of a group. Rights of 0 deny nothing; else bit 8 allows an expiration."""
+    """The rules of a group. Rights of 0 deny nothing; else bit 8 allows an expiration, bit 2 trailing."""
     return Rules(
         group=group.group,
         enabled=bool(group.enable),
@@ -125,6 +139,8 @@ def rules_of(group: Group) -> Rules:
         negative_margin_hedge=bool(group.allow_negative_margin_hedge),
         stopout_skip_hedged=bool(group.stopout_skip_hedged),
         expiration_allowed=group.rights == 0 or bool(group.rights & _RIGHT_EXPIRATION),
+        trailing_allowed=group.rights == 0 or bool(group.rights & _RIGHT_TRAILING),
+        netting=bool(group.netting),
     )
 
 

@@ -14,9 +14,10 @@ from services.trading import orders
 from services.trading import refusals as no
 from services.trading.commands import CancelGroup, CancelPending, ModifyPending, ModifyTrade
 from services.trading.draft import Draft, Failure
-from services.trading.events import PendingCancelled, PendingModified, TradeModified
+from services.trading.events import PendingModified, TradeModified
+from services.trading.links import check_price, end_pending
 from services.trading.opening import check_expiration
-from services.trading.position import DELETED, Trade
+from services.trading.position import Trade, with_stops
 
 
 def modify_trade(draft: Draft, asked: ModifyTrade) -> None:
@@ -36,7 +37,7 @@ def modify_trade(draft: Draft, asked: ModifyTrade) -> None:
     orders.check_stops(
         trade.cmd, around, sl if sl != trade.sl_points else 0, tp if tp != trade.tp_points else 0, terms
     )
-    changed = msgspec.structs.replace(trade, sl_points=sl, tp_points=tp)
+    changed = with_stops(trade, sl, tp)
     draft.record(TradeModified(login=account.login, at_ms=draft.now_ms, trade=changed))
 
 
@@ -63,7 +64,7 @@ def modify_pending(draft: Draft, asked: ModifyPending) -> None:
     )
     moved = changed.open_points != trade.open_points
     if moved:
-        orders.check_pending_price(trade.cmd, changed.open_points, tick, terms)
+        check_price(changed, tick, terms)
         changed = msgspec.structs.replace(changed, deferred="")
     sl = changed.sl_points if moved or changed.sl_points != trade.sl_points else 0
     tp = changed.tp_points if moved or changed.tp_points != trade.tp_points else 0
@@ -85,6 +86,8 @@ def cancel_group(draft: Draft, asked: CancelGroup) -> None:
     chosen = [t for t in draft.account.pendings if asked.symbol is None or t.symbol == asked.symbol]
     draft.matched = len(chosen)
     for trade in sorted(chosen, key=lambda trade: trade.order):
+        if draft.account.pendings.get(trade.order) is None:  # it went with another
+            continue
         try:
             _cancel(draft, trade)
         except AppError as refusal:
@@ -95,5 +98,4 @@ def _cancel(draft: Draft, trade: Trade) -> None:
     terms, tick = draft.market.terms.get(trade.symbol), draft.market.quotes.get(trade.symbol)
     if terms is not None and tick is not None:
         orders.check_not_frozen(trade, tick, terms)
-    gone = msgspec.structs.replace(trade, state=DELETED, close_ms=draft.now_ms)
-    draft.record(PendingCancelled(login=draft.account.login, at_ms=draft.now_ms, trade=gone))
+    end_pending(draft, trade)

@@ -16,11 +16,15 @@ _SHIFT = 7
 class OrderMap:
     """See the module's text."""
 
-    __slots__ = ("_buckets", "_count")
+    __slots__ = ("_buckets", "_count", "linked")
 
-    def __init__(self, buckets: dict[int, dict[int, Trade]] | None = None, count: int = 0) -> None:
+    def __init__(
+        self, buckets: dict[int, dict[int, Trade]] | None = None, count: int = 0, linked: int = 0
+    ) -> None:
+        """``linked`` is how many of the orders know of others (``links.py``)."""
         self._buckets = buckets if buckets is not None else {}
         self._count = count
+        self.linked = linked
 
     def get(self, order: int) -> Trade | None:
         """The order of this number."""
@@ -33,22 +37,24 @@ class OrderMap:
         key = trade.order >> _SHIFT
         old = buckets.get(key)
         bucket = dict(old) if old is not None else {}
-        fresh = trade.order not in bucket
+        before = bucket.get(trade.order)
         bucket[trade.order] = trade
         buckets[key] = bucket
-        return OrderMap(buckets, self._count + fresh)
+        return OrderMap(
+            buckets, self._count + (before is None), self.linked + trade.is_linked - _is_linked(before)
+        )
 
     def without(self, order: int) -> OrderMap:
         """The map without an order that is in it."""
         buckets = dict(self._buckets)
         key = order >> _SHIFT
         bucket = dict(buckets[key])
-        del bucket[order]
+        gone = bucket.pop(order)
         if bucket:
             buckets[key] = bucket
         else:
             del buckets[key]
-        return OrderMap(buckets, self._count - 1)
+        return OrderMap(buckets, self._count - 1, self.linked - gone.is_linked)
 
     def __len__(self) -> int:
         return self._count
@@ -62,6 +68,10 @@ class OrderMap:
         return isinstance(other, OrderMap) and self._buckets == other._buckets
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _is_linked(trade: Trade | None) -> bool:
+    return trade is not None and trade.is_linked
 
 
 EMPTY = OrderMap()

@@ -124,25 +124,37 @@ def check_stops(cmd: int, around: int, sl: int, tp: int, terms: Terms) -> None:
 
 def check_pending_price(cmd: int, price: int, tick: Tick, terms: Terms) -> None:
     """Buy limit below and buy stop above the ask, sell limit above and sell stop below the bid."""
-    gap = max(terms.stops_level, 1)
-    away = _away(cmd, price, tick)
-    if price <= 0 or away < gap:
+    check_some_price(price)
+    if _away(cmd, price, tick) < max(terms.stops_level, 1):
+        raise no.BadPrices
+
+
+def check_some_price(price: int) -> None:
+    """A pending order has a price at all."""
+    if price <= 0:
         raise no.BadPrices
 
 
 def check_limits(account: Account, market: Market, terms: Terms, cmd: int, volume: int) -> None:
     """The group's maxpositions, and the symbol's max_volume on one side; 0 is no limit."""
-    limit = market.rules.maxpositions
-    if limit and account.position_count >= limit:
+    limit, book = market.rules.maxpositions, account.book(terms.symbol)
+    count = account.position_count
+    if market.rules.netting:  # what the order closes makes room for it
+        count -= sum(trade.cmd != side_of(cmd) for trade in book.positions)
+    if limit and count >= limit:
         raise no.LimitReached
-    held = account.book(terms.symbol).volume_of(side_of(cmd))
+    held = book.volume_of(side_of(cmd))
     if 0 < terms.max_volume < held + volume:
         raise no.LimitReached
 
 
 def check_hedge(account: Account, rules: Rules, terms: Terms, cmd: int) -> None:
     """Whether an opposite position may stand beside another."""
-    if rules.hedge_prohibited and account.book(terms.symbol).volume_of(1 - side_of(cmd)):
+    if (
+        rules.hedge_prohibited
+        and not rules.netting
+        and account.book(terms.symbol).volume_of(1 - side_of(cmd))
+    ):
         raise no.HedgeProhibited
 
 
@@ -160,6 +172,8 @@ def check_not_frozen(trade: Trade, tick: Tick, terms: Terms) -> None:
     """No level of the order is within freeze_level of being met."""
     frozen = terms.freeze_level
     if not frozen:
+        return
+    if trade.after:  # no price can meet it yet
         return
     if trade.is_pending:
         near = _away(trade.cmd, trade.open_points, tick) <= frozen

@@ -72,6 +72,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
         return BUY_LIMIT <= self.cmd <= SELL_STOP
 
     @property
+    def is_linked(self) -> bool:
+        """Whether it knows of other orders."""
+        return bool(self.oco or self.after)
+
+    @property
     def net_minor(self) -> int:
         """What closing posts: profit, commission and swap."""
         return self.profit_minor + self.commission_minor + self.storage_minor
@@ -80,6 +85,14 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 def side_of(cmd: int) -> int:
     """BUY or SELL, whichever a market or pending command comes to."""
     return cmd & 1
+
+
+def with_stops(trade: Trade, sl_points: int, tp_points: int) -> Trade:
+    """The trade with other levels; without a stop loss nothing trails."""
+    trail, step = (trade.trail_points, trade.trail_step_points) if sl_points else (0, 0)
+    return msgspec.structs.replace(
+        trade, sl_points=sl_points, tp_points=tp_points, trail_points=trail, trail_step_points=step
+    )
 
 
 def noted(comment: str, note: str) -> str:

@@ -44,6 +44,35 @@ class TradeDisabled(AppError):
     http_status = 403
 
 
+class Halted(TradeDisabled):
+    """The kill switch of the account or of the house is pulled: nothing opens."""
+
+    retry = Retry.LATER
+
+
+class NotEnoughRights(AppError):
+    """The group denies this, or somebody of higher standing has to do it."""
+
+    code = "RET_NOT_ENOUGH_RIGHTS"
+    http_status = 403
+
+
+class TooManyOrders(AppError):
+    """The account takes no more orders in this minute."""
+
+    code = "RET_TRADE_TOO_MANY_REQ"
+    http_status = 429
+    retry = Retry.LATER
+
+
+class BrokerBusy(AppError):
+    """The simulated venue rejected the order."""
+
+    code = "RET_TRADE_BROKER_BUSY"
+    http_status = 500
+    retry = Retry.LATER
+
+
 class MarketClosed(AppError):
     """The symbol's market is closed now."""
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from libs.common.sessions import OPEN, market_state
 from services.trading import orders
 from services.trading.account import LEVEL_MARGIN_CALL, LEVEL_OK, LEVEL_STOP_OUT, Numbers
-from services.trading.closing import close_at
+from services.trading.closing import close_at, slipped
 from services.trading.draft import Draft
 from services.trading.equity import worth_of
 from services.trading.events import LevelEased, MarginCalled, StoppedOut
@@ -124,9 +124,9 @@ def _stop_out(draft: Draft, numbers: Numbers) -> Numbers:
             break
         _, order, symbol = ranked.pop(index)
         trade = orders.position_for(draft.account, order)
-        price = orders.closing_price(trade.cmd, market.quotes[symbol])
+        price, paper = slipped(draft, trade, orders.closing_price(trade.cmd, market.quotes[symbol]))
         note = f"so: {_percent(level_hundredths(numbers))}%"
-        close_at(draft, trade, price, worths[symbol], activation=ACTIVATION_STOPOUT, note=note)
+        close_at(draft, trade, price, worths[symbol], activation=ACTIVATION_STOPOUT, note=note, fill=paper)
         after = draft.numbers()
         if after is None:
             break

@@ -18,7 +18,7 @@ from services.trading.activation import expire
 from services.trading.draft import Draft
 from services.trading.events import DayRolled, SwapCharged, TradeModified
 from services.trading.instrument import GTC, GTC_DAILY
-from services.trading.position import Trade
+from services.trading.position import Trade, with_stops
 from services.trading.swap import days_charged, swap_of
 
 
@@ -72,9 +72,10 @@ def _end_daily_orders(draft: Draft, held: list[Trade], day: int) -> None:
         terms = draft.market.terms.get(trade.symbol)
         if terms is not None and terms.gtc == GTC_DAILY and (trade.sl_points or trade.tp_points):
             now = draft.account.position(trade.order) or trade
-            bare = msgspec.structs.replace(now, sl_points=0, tp_points=0)
+            bare = with_stops(now, 0, 0)
             draft.record(TradeModified(login=login, at_ms=at_ms, trade=bare))
     for trade in sorted(draft.account.pendings, key=lambda trade: trade.order):
         terms = draft.market.terms.get(trade.symbol)
-        if terms is not None and terms.gtc != GTC and trade.open_ms < day * DAY_MS:
+        ends = terms is not None and terms.gtc != GTC and trade.open_ms < day * DAY_MS
+        if ends and draft.account.pendings.get(trade.order) is not None:  # else it went with another
             expire(draft, trade)

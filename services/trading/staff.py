@@ -36,6 +36,7 @@ from services.trading.position import (
     Trade,
     noted,
     side_of,
+    with_stops,
 )
 from services.trading.profit import realised, valuation
 
@@ -175,6 +176,7 @@ def _corrected_open(draft: Draft, before: Trade, asked: StaffUpdate) -> Trade:
         if fresh is None:
             raise no.OffQuotes
         unit = fresh
+    after = with_stops(after, after.sl_points, after.tp_points)
     return msgspec.structs.replace(
         after, margin_minor=margin_of(unit, after.volume), margin_num=unit[0], margin_den=unit[1]
     )

@@ -16,6 +16,7 @@ import msgspec
 from libs.common.errors import invariant
 from libs.common.sessions import day_of
 from services.trading import events as e
+from services.trading.account import NO_LIMITS, Limits
 from services.trading.order_map import EMPTY, OrderMap
 from services.trading.position import BALANCE_IN, BALANCE_OUT, BUY, FINANCE_CMDS, Trade
 from services.trading.profit import Valuation, profit_of
@@ -97,7 +98,11 @@ _NO_BOOK = Book()
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A trading account as the engine sees it. ``level_type``: 0 OK, 1 margin call, 2 stop-out."""
+    """A trading account as the engine sees it. ``level_type``: 0 OK, 1 margin call, 2 stop-out.
+
+    ``day_net_minor`` is what the trades closed on the UTC ``day`` came to, ``recent_ms`` the times of the
+    last orders taken: both are kept only from when ``limits`` look at them.
+    """
 
     login: int
     group: str
@@ -109,6 +114,12 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     credit_minor: int = 0
     level_type: int = 0
     rolled_day: int = 0
+    limits: Limits = NO_LIMITS
+    halted: int = 0
+    fill_profile: str = ""
+    day: int = 0
+    day_net_minor: int = 0
+    recent_ms: tuple[int, ...] = ()
     books: Mapping[str, Book] = {}
     pendings: OrderMap = EMPTY
 
@@ -133,6 +144,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     def position_count(self) -> int:
         """How many positions are open."""
         return sum(map(len, self.books.values()))
+
+    def day_net(self, at_ms: int) -> int:
+        """What the trades closed on the UTC day of ``at_ms`` came to."""
+        return self.day_net_minor if self.day == day_of(at_ms) else 0
 
     @property
     def is_idle(self) -> bool:
@@ -205,10 +220,29 @@ def _account_changed(account: Account, event: Any) -> Account:
     )
 
 
+def _limited(account: Account, event: Any) -> Account:
+    return msgspec.structs.replace(
+        account, limits=event.limits, halted=event.halted, fill_profile=event.fill_profile
+    )
+
+
 def _opened(account: Account, event: Any) -> Account:
     return msgspec.structs.replace(
-        account, rolled_day=_day(account, event), books=_with(account, None, event.trade)
+        account,
+        rolled_day=_day(account, event),
+        recent_ms=_recent(account, event),
+        books=_with(account, None, event.trade),
     )
+
+
+def _rejected(account: Account, event: Any) -> Account:
+    return msgspec.structs.replace(account, recent_ms=_recent(account, event))
+
+
+def _recent(account: Account, event: Any) -> tuple[int, ...]:
+    """The times of the newest orders, as many as the limit looks at."""
+    most = account.limits.orders_per_minute
+    return (*account.recent_ms, event.at_ms)[-most:] if most else ()
 
 
 def _position_changed(account: Account, event: Any) -> Account:
@@ -218,7 +252,10 @@ def _position_changed(account: Account, event: Any) -> Account:
 
 def _placed(account: Account, event: Any) -> Account:
     return msgspec.structs.replace(
-        account, rolled_day=_day(account, event), pendings=account.pendings.put(event.trade)
+        account,
+        rolled_day=_day(account, event),
+        recent_ms=_recent(account, event),
+        pendings=account.pendings.put(event.trade),
     )
 
 
@@ -239,21 +276,25 @@ def _activated(account: Account, event: Any) -> Account:
 
 
 def _closed(account: Account, event: Any) -> Account:
-    before = _held(account, event.trade.order)
+    return _settled(account, event, _held(account, event.trade.order), None)
+
+
+def _settled(account: Account, event: Any, before: Trade, after: Trade | None) -> Account:
+    net, day, of_day = event.trade.net_minor, account.day, account.day_net_minor
+    if account.limits.daily_loss_minor:
+        day = day_of(event.at_ms)
+        of_day = net + account.day_net(event.at_ms)
     return msgspec.structs.replace(
         account,
-        balance_minor=account.balance_minor + event.trade.net_minor,
-        books=_with(account, before, None),
+        balance_minor=account.balance_minor + net,
+        day=day,
+        day_net_minor=of_day,
+        books=_with(account, before, after),
     )
 
 
 def _partly_closed(account: Account, event: Any) -> Account:
-    before = _held(account, event.trade.order)
-    return msgspec.structs.replace(
-        account,
-        balance_minor=account.balance_minor + event.trade.net_minor,
-        books=_with(account, before, event.remainder),
-    )
+    return _settled(account, event, _held(account, event.trade.order), event.remainder)
 
 
 def _corrected(account: Account, event: Any) -> Account:
@@ -281,7 +322,9 @@ def _level(level_type: int) -> Callable[[Account, Any], Account]:
 
 _FOLDS: dict[type[e.Event], Callable[[Account, Any], Account]] = {
     e.AccountChanged: _account_changed,
+    e.AccountLimited: _limited,
     e.TradeOpened: _opened,
+    e.OrderRejected: _rejected,
     e.PendingPlaced: _placed,
     e.PendingActivated: _activated,
     e.ActivationDeferred: _pending_changed,

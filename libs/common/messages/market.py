@@ -176,6 +176,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     deposit_reversal_policy: int = 0
     secgroups: tuple[SecGroup, ...] = ()
     secmargins: tuple[SecMargin, ...] = ()
+    netting: int = 0  # beyond the contract: an order closes what is open against it first
 
 
 class InstrumentChanged(msgspec.Struct, frozen=True, kw_only=True):
