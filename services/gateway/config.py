@@ -16,5 +16,8 @@ class Config(ProcessConfig, frozen=True, kw_only=True):
     public_url: str = ""
     trusted_proxies: str = ""
     tls_dir: str = ""
+    geo_header: str = ""
+    geo_block: str = ""
+    feed: str = "synthetic"
     plans_file: str = ""
     scan_pro_only: str = "off"

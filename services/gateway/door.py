@@ -38,6 +38,7 @@ from services.gateway.errors import (
     TierInsufficient,
     TooFrequent,
 )
+from services.gateway.geo import Geo
 from services.gateway.keyed import HEADER as KEY_HEADER
 from services.gateway.keyed import Asked, Keyed, fingerprint_of, holder_of, read_key
 from services.gateway.limits.shared import SharedWindows
@@ -84,6 +85,7 @@ class Ports:
     readers: Mapping[str, RequestReader]
     callers: Callers
     addresses: Addresses
+    geo: Geo
     windows: SharedWindows
     audit: Audit
     keyed: Keyed
@@ -157,6 +159,7 @@ class Door:
         surface = call.surface = SURFACES[row.surface]
         call.route = row.name
         call.address = ports.addresses.client(request.remote or "", request.headers.get("X-Forwarded-For"))
+        ports.geo.check(row, request.remote or "", request.headers)
         if row.limits:
             await self._count(call, row, "address", limit_key(call.address))
         if row.local in ("stream", "root") and _wants_upgrade(request):

@@ -57,6 +57,13 @@ class TooFrequent(AppError):
     retry = Retry.LATER
 
 
+class GeoBlocked(AppError):
+    """This service is not offered in the caller's country."""
+
+    code = "GEO_BLOCKED"
+    http_status = 451
+
+
 class PaymentRequired(AppError):
     """The call costs something: it must be paid for."""
 

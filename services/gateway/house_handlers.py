@@ -16,11 +16,13 @@ from services.gateway.endpoints.row import Caller
 from services.gateway.errors import PathUnknown
 from services.gateway.health import Health
 from services.gateway.pages.answers import Documentation
+from services.gateway.surfaces.analysis import AnalysisSurface
 from services.gateway.surfaces.base import NO_STORE, Reply
 from services.gateway.tokens import Tokens
 
 _TEXT = "text/plain; charset=utf-8"
 _OK = Reply(200, b"ok", NO_STORE, _TEXT)
+_HEALTHY = Reply(200, b"ok", {**AnalysisSurface.headers, **NO_STORE}, _TEXT)  # its contract names this one
 
 
 def handlers_of(
@@ -30,6 +32,9 @@ def handlers_of(
 
     async def alive(asked: Any, caller: Caller) -> Reply:
         return _OK
+
+    async def healthy(asked: Any, caller: Caller) -> Reply:
+        return _HEALTHY
 
     async def ready(asked: ReadyRequest, caller: Caller) -> Reply:
         found = await health.readiness(traffic=asked.for_ == "traffic")
@@ -70,7 +75,7 @@ def handlers_of(
 
     return {
         "livez": alive,
-        "healthz": alive,
+        "healthz": healthy,
         "readyz": ready,
         "metrics": metrics,
         "openapi": document,

@@ -38,7 +38,7 @@ from libs.common.subjects import (
     REVOCATIONS,
     STREAM_REDEEM,
 )
-from services.gateway import metrics, openapi
+from services.gateway import analysis_handlers, metrics, openapi
 from services.gateway.addresses import Addresses, parse_networks
 from services.gateway.audit import Audit
 from services.gateway.callers import Callers
@@ -46,6 +46,7 @@ from services.gateway.config import Config
 from services.gateway.door import Door, Ports
 from services.gateway.endpoints import ENDPOINTS, check
 from services.gateway.feed import Feed
+from services.gateway.geo import Geo
 from services.gateway.health import Health, services_of
 from services.gateway.house_handlers import handlers_of
 from services.gateway.identities import Identities
@@ -130,6 +131,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
 
         document = openapi.document(ENDPOINTS, version=VERSION, server_url=config.public_url or "/")
         health = Health(base.bus, services_of(config.services), own_problems, base.clock)
+        plans = PlansFile(config.plans_file, base.clock)
         door = Door(
             Ports(
                 bus=base.bus,
@@ -139,12 +141,16 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 readers={row.name: RequestReader(row) for row in ENDPOINTS},
                 callers=Callers(identities.principal, house.account, config.public_url),
                 addresses=addresses,
+                geo=Geo(config.geo_header, config.geo_block, addresses),
                 windows=windows,
                 audit=Audit(base.bus),
                 keyed=Keyed(base.bus),
                 metering=metering,
-                pacing=Pacing(windows, PlansFile(config.plans_file, base.clock), base.clock),
-                locals=handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
+                pacing=Pacing(windows, plans, base.clock),
+                locals={
+                    **handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
+                    **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
+                },
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
                 refresh_market=views.refresh,
                 learn_revocations=tokens.learn_revocations,

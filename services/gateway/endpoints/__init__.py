@@ -9,7 +9,16 @@ import msgspec
 
 from libs.common.errors import InvariantBroken
 from libs.common.plans import TIERS
-from services.gateway.endpoints import admin, broker, house, identity, notifications, scan_identity, staff
+from services.gateway.endpoints import (
+    admin,
+    analysis,
+    broker,
+    house,
+    identity,
+    notifications,
+    scan_identity,
+    staff,
+)
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.surfaces.dialects import SURFACES
 from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
@@ -19,6 +28,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *identity.ROWS,
     *scan_identity.ROWS,
     *notifications.ROWS,
+    *analysis.ROWS,
     *admin.ROWS,
     *staff.ROWS,
     *house.ROWS,

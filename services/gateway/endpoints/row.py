@@ -161,6 +161,7 @@ class Endpoint:
     headers: tuple[str, ...] = ()  # request headers its message is made from, lower case
     raw: bool = False  # the body is passed on as it came (``Sent.body``), whatever it is labelled as
     hidden: bool = False  # works, but is not in the documents
+    everywhere: bool = False  # answers callers of every country, on a surface that refuses some
     tools: tuple[Tool, ...] = ()  # its names at the MCP door; none keeps it out
     resource: str = ""  # a GET without parameters that agents may read as ``tradewind://<resource>``
     tags: tuple[str, ...] = field(default=())

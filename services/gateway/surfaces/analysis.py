@@ -33,6 +33,14 @@ class AnalysisSurface(Surface):
         504: "UPSTREAM_ERROR",
     }
 
+    own: ClassVar[Mapping[str, int]] = {
+        "INVALID_PARAM": 400,
+        "PAYMENT_REQUIRED": 402,
+        "INSUFFICIENT_DATA": 422,
+        "GEO_BLOCKED": 451,
+        "UPSTREAM_ERROR": 502,
+    }
+
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
         if error.http_status == 405:  # a wrong method is no route here
             return 404, {"error": self.codes[404], "message": "There is no such route."}

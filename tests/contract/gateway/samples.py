@@ -79,3 +79,8 @@ SAMPLES.update(
     }
 )
 SAMPLES.update(IDENTITY)
+PAIR = {"ticker": "BTC/USDT", "timeframe": "4h"}
+SAMPLES.update(
+    {f"POST /v1/{name}": (f"/v1/{name}", PAIR) for name in ("brief", "delta", "candles", "analogs", "demo")}
+)
+SAMPLES["POST /v1/multi"] = ("/v1/multi", {"ticker": "BTC/USDT"})
