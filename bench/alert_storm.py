@@ -24,6 +24,7 @@ from libs.common import bus_nats
 from libs.common.clock import SystemClock
 from libs.common.db import Database, open_database
 from libs.common.ids import RandomIds
+from libs.common.lease import Lease
 from libs.common.messages.market import Quote
 from libs.common.outbox import Outbox, Relay
 from libs.common.tick_reader import Batch
@@ -150,6 +151,8 @@ async def main() -> None:
         naive = await one_by_one(database, config["inserts"], whole=True)
         relay = Relay("alerts", database, bus, clock)
         await relay.start()
+        lease = Lease("alerts", 0, database, lambda: None)
+        await lease.take()
         writer = Writer(
             database=database,
             store=Store(),
@@ -157,6 +160,7 @@ async def main() -> None:
             relay=relay,
             clock=clock,
             ids=RandomIds(),
+            guard=lease,
         )
         begun = time.perf_counter()
         stormed = await storm(database, book, writer)
@@ -166,6 +170,7 @@ async def main() -> None:
                 "SELECT count(*) FROM alerts.alert_log WHERE symbol = $1 AND triggered_ms > 1", STORM
             )
         await relay.stop()
+        await lease.release()
     await bus.close()
     write_line({"arming": arming, "storm": stormed, "one by one": naive, "bare INSERTs": bare})
 

@@ -22,6 +22,7 @@ from libs.common.bus import Bus, decode
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.errors import AppError, InvalidData, OutcomeUnknown, ServiceUnavailable
+from libs.common.lease import LeaseLost
 from libs.common.messages import alerts as m
 from libs.common.messages.house import Done
 from libs.common.messages.market import Quote, TicksSince
@@ -164,6 +165,13 @@ class AlertService:
             if places or judged.referenced or waiting:
                 await self._write(judged, places.values(), waiting)
             self._failures = 0
+        except LeaseLost as e:
+            # Another process judges these symbols now: nothing of this turn was written, this one ends.
+            self._state = str(e)
+            for waiter in waiting:
+                if not waiter.answer.done():
+                    waiter.answer.set_exception(e)
+            raise
         except Exception as e:
             log.exception("turn failed")
             self._failures += 1
@@ -403,5 +411,5 @@ class AlertService:
         return await self._in_transaction(clear)
 
     async def _in_transaction(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        async with self._database.transaction() as tx:
+        async with self._writer.transaction() as tx:
             return await work(tx)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from libs.common.bus import Stored
+from libs.common.lease import Lease
 from libs.common.service import App, Base
 from libs.common.streams import ALERTS_MARKET
 from services.alerts.config import AlertsConfig
@@ -19,11 +20,17 @@ from services.alerts.writer import Writer
 
 log = structlog.get_logger()
 
+PARTITION = 0  # every symbol: one process judges them all, others stand in
+
 
 @asynccontextmanager
 async def build(config: AlertsConfig, base: Base) -> AsyncIterator[App]:
     """Everything alerts is made of."""
     async with AsyncExitStack() as stack:
+        # A stand-in waits here, before it hears anything: its commands go to the owner.
+        lease = Lease("alerts", PARTITION, base.database, lambda: base.fail("another process took over"))
+        await lease.take()
+        stack.push_async_callback(lease.release)
         store = Store()
         writer = Writer(
             database=base.database,
@@ -32,6 +39,7 @@ async def build(config: AlertsConfig, base: Base) -> AsyncIterator[App]:
             relay=base.relay,
             clock=base.clock,
             ids=base.ids,
+            guard=lease,
         )
         service = AlertService(
             bus=base.bus,

@@ -7,7 +7,8 @@ itself that it is done: a single alert is no longer active, a repeating one know
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 import structlog
 
@@ -16,6 +17,7 @@ from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.errors import AppError
 from libs.common.ids import Ids
+from libs.common.lease import Guard
 from libs.common.outbox import Fact, Outbox, Relay, fact
 from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED, PUSH_STREAM
 from services.alerts import metrics
@@ -35,8 +37,17 @@ class Writer:
     """See the module's text."""
 
     def __init__(
-        self, *, database: Database, store: Store, outbox: Outbox, relay: Relay, clock: Clock, ids: Ids
+        self,
+        *,
+        database: Database,
+        store: Store,
+        outbox: Outbox,
+        relay: Relay,
+        clock: Clock,
+        ids: Ids,
+        guard: Guard,
     ) -> None:
+        self._guard = guard
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -44,6 +55,13 @@ class Writer:
         self._clock = clock
         self._ids = ids
         self._expired_to_s = 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction that may write: LeaseLost when another process owns the partition."""
+        async with self._database.transaction() as tx:
+            await self._guard.check(tx)
+            yield tx
 
     async def write(
         self,
@@ -57,10 +75,10 @@ class Writer:
         begun_s = self._clock.monotonic_s()
         last = max(len(hits) - 1, 0) // PIECE * PIECE
         for start in range(0, last, PIECE):
-            async with self._database.transaction() as tx:
+            async with self.transaction() as tx:
                 await self._write_hits(tx, hits[start : start + PIECE])
             self._relay.wake()
-        async with self._database.transaction() as tx:
+        async with self.transaction() as tx:
             await self._write_hits(tx, hits[last:])
             now_ms = self._clock.now_ms()
             if referenced:
@@ -120,7 +138,7 @@ class Writer:
     async def expire(self) -> tuple[list[Alert], int | None]:
         """End the alerts whose time is over and push them; who they are, and when the next one is due (s)."""
         now_s = self._clock.now_ms() // 1000
-        async with self._database.transaction() as tx:
+        async with self.transaction() as tx:
             expired = await self._store.expire(tx, now_s, self._expired_to_s)
             await self._outbox.append(tx, [self._expiry(alert) for alert in expired])
             due = await self._store.next_expiry(tx, now_s)

@@ -17,6 +17,7 @@ from libs.common.clock import ManualClock
 from libs.common.db import Database
 from libs.common.errors import AppError
 from libs.common.ids import RandomIds
+from libs.common.lease import Lease
 from libs.common.messages import alerts as m
 from libs.common.messages.market import (
     CandlesAsk,
@@ -138,6 +139,7 @@ class Stage:
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     alerts_max: int = 100
     service: AlertService = field(init=False)
+    lease: Lease = field(init=False)
     _stack: AsyncExitStack = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(init=False)
 
@@ -148,6 +150,9 @@ class Stage:
         await relay.start()
         self._stack.push_async_callback(relay.stop)
         store = Store()
+        self.lease = Lease("alerts", 0, self.database, lambda: None)
+        await self.lease.take()
+        self._stack.push_async_callback(self.lease.release)
         writer = Writer(
             database=self.database,
             store=store,
@@ -155,6 +160,7 @@ class Stage:
             relay=relay,
             clock=self.clock,
             ids=RandomIds(),
+            guard=self.lease,
         )
         self.service = AlertService(
             bus=self.bus,

@@ -1,0 +1,47 @@
+-- The queries of leases; {schema} stands for the service.
+
+-- name: lock_life
+-- Whether the owner of the lock has gone: its session ended with its process.
+-- $1 partition
+SELECT pg_try_advisory_lock(hashtext('tradewind lease {schema}'), $1::int) AS locked;
+
+-- name: take
+-- Take a lease nobody holds, that is over, or whose owner has gone; its new epoch, or nothing.
+-- $1 partition  $2 seconds it lasts  $3 whether the owner has gone
+INSERT INTO {schema}.partition_lease AS l (partition, epoch, until)
+VALUES ($1, 1, clock_timestamp() + make_interval(secs => $2::float8))
+ON CONFLICT (partition) DO UPDATE
+   SET epoch = l.epoch + 1, until = excluded.until
+ WHERE l.until < clock_timestamp() OR $3::bool
+RETURNING epoch;
+
+-- name: renew
+-- Keep a lease for longer; nothing comes back when another owner has it.
+-- $1 partition  $2 seconds  $3 epoch
+UPDATE {schema}.partition_lease SET until = clock_timestamp() + make_interval(secs => $2::float8)
+ WHERE partition = $1 AND epoch = $3
+RETURNING 1 AS kept;
+
+-- name: give_up
+-- End a lease now, so that the next owner need not wait.
+-- $1 partition  $2 epoch
+UPDATE {schema}.partition_lease SET until = clock_timestamp() WHERE partition = $1 AND epoch = $2;
+
+-- name: check
+-- Whether an epoch is still the one that may write; it stays so until this transaction ends.
+-- $1 partition  $2 epoch
+SELECT 1 AS held FROM {schema}.partition_lease WHERE partition = $1 AND epoch = $2 FOR SHARE;
+
+-- name: end_paused
+-- End the sessions of an owner that has lost its lease and sleeps on what the next one needs: the row of the
+-- lease, the lock of its life, the lock of the relay.
+-- $1 partition
+SELECT pg_terminate_backend(l.pid)
+  FROM pg_locks AS l
+ WHERE l.granted AND l.pid <> pg_backend_pid()
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND ((l.locktype = 'relation' AND l.relation = '{schema}.partition_lease'::regclass AND l.mode = 'RowShareLock')
+        OR (l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid = $1::int::oid
+            AND l.classid = hashtext('tradewind lease {schema}')::bit(32)::bigint::oid)
+        OR (l.locktype = 'advisory' AND l.objsubid = 1
+            AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tradewind relay {schema}')::bigint));

@@ -1,0 +1,123 @@
+"""Leases on a real PostgreSQL: one owner at a time, and one that was paused writes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.db import Database
+from libs.common.lease import Lease, LeaseLost, partition_of
+from tests.conftest import wait_until
+
+MakeDatabase = Callable[[str], Awaitable[Database]]
+
+
+def lease_of(database: Database, lost: list[str], name: str = "", *, ttl_s: float = 30.0) -> Lease:
+    return Lease("alerts", 0, database, lambda: lost.append(name), ttl_s=ttl_s)
+
+
+async def writes(database: Database, lease: Lease) -> bool:
+    try:
+        async with database.transaction() as tx:
+            await lease.check(tx)
+            return True
+    except LeaseLost:
+        return False
+
+
+async def test_a_stand_in_waits_until_the_owner_gives_up(database: MakeDatabase) -> None:
+    one, two = await database("alerts"), await database("alerts")
+    lost: list[str] = []
+    first, second = lease_of(one, lost), lease_of(two, lost)
+    await first.take()
+    waiting = asyncio.create_task(second.take())
+    assert await writes(one, first) and not await writes(two, second)
+    await first.release()
+    await asyncio.wait_for(waiting, 5)
+    assert (first.epoch, second.epoch) == (1, 2)
+    assert await writes(two, second) and not await writes(one, first)
+    await second.release()
+    assert lost == []
+
+
+async def test_an_owner_whose_sessions_ended_is_replaced_before_its_lease_is_over(
+    database: MakeDatabase,
+) -> None:
+    """A killed process: its sessions end with it, its lease of 30 s does not."""
+    one, two = await database("alerts"), await database("alerts")
+    first, second = lease_of(one, []), lease_of(two, [])
+    await first.take()
+    assert first._task is not None
+    first._task.cancel()
+    one.pool.terminate()
+    await asyncio.wait_for(second.take(), 5)
+    assert second.epoch == 2
+    await second.release()
+
+
+async def test_a_paused_owner_loses_its_lease_and_its_open_transaction(database: MakeDatabase) -> None:
+    one, two = await database("alerts"), await database("alerts")
+    lost: list[str] = []
+    first, second = lease_of(one, lost, "first", ttl_s=0.5), lease_of(two, lost, "second")
+    await first.take()
+    assert first._task is not None
+    first._task.cancel()  # it no longer runs, but its sessions are there
+    async with one.pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await first.check(connection)
+        await connection.execute(
+            "INSERT INTO alerts.seen (profile, symbol, seq, bid, ask, tick_ms) VALUES ('', '', 1, 1, 1, 1)"
+        )
+        await asyncio.wait_for(second.take(), 5)
+        with pytest.raises(Exception, match=r"terminat|closed"):
+            await transaction.commit()
+    assert second.epoch == 2 and not await writes(one, first) and await writes(two, second)
+    async with two.connection() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM alerts.seen") == 0
+    first._task = asyncio.create_task(first._keep())  # it wakes
+    await wait_until(lambda: lost == ["first"])
+    await second.release()
+
+
+async def test_an_owner_keeps_its_lease_over_a_restart_of_its_connection(database: MakeDatabase) -> None:
+    one, two = await database("alerts"), await database("alerts")
+    lost: list[str] = []
+    first = lease_of(one, lost)
+    await first.take()
+    connection = first._connection
+    assert connection is not None
+    async with two.connection() as other:
+        await other.execute("SELECT pg_terminate_backend($1)", connection.get_server_pid())
+    await wait_until(lambda: first._connection is not None and first._connection is not connection)
+    assert await writes(one, first) and lost == []
+    await first.release()
+
+
+async def test_no_owner_comes_between_check_and_commit(database: MakeDatabase) -> None:
+    """The old owner's transaction that is under way commits; only then there is a new epoch."""
+    one, two = await database("alerts"), await database("alerts")
+    first, second = lease_of(one, []), lease_of(two, [])
+    await first.take()
+    async with one.transaction() as tx:
+        await first.check(tx)
+        await first.release()
+        taking = asyncio.create_task(second.take())
+        seen = await tx.fetchval("SELECT epoch FROM alerts.partition_lease")
+    await asyncio.wait_for(taking, 5)
+    assert (seen, second.epoch) == (1, 2)
+    await second.release()
+
+
+@given(st.text(max_size=20), st.integers(1, 64))
+def test_a_key_has_one_partition(key: str, partitions: int) -> None:
+    assert 0 <= partition_of(key, partitions) < partitions
+    assert partition_of(key, partitions) == partition_of(key, partitions)
+
+
+def test_partitions_are_those_of_every_version() -> None:
+    assert [partition_of(key, 8) for key in ("EURUSD", "BTC/USDT", "")] == [3, 7, 0]
