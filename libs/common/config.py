@@ -77,6 +77,26 @@ SETTINGS: dict[str, Setting] = {
     "NOWPAYMENTS_API_URL": Setting("NOWPayments API address", "https://api.nowpayments.io"),
     "NOWPAYMENTS_IPN_SECRET": Setting("secret of NOWPayments' callback signatures", "", True, "billing"),
     "LIQUIDITY_MODE": Setting("liquidity of a pool in token prices: usd or legacy", "usd"),
+    "POOLS": Setting(
+        "source of the token graph: a file or URL of pools in the form of PUT /admin/pools, or "
+        "geckoterminal:NETWORK:POOL,POOL…; empty takes the sample under the synthetic feed"
+    ),
+    "POOLS_POLL_S": Setting("seconds between two looks at the source of pools", "30"),
+    "PATH_TOKENS_MAX": Setting("tokens of the longest path a price may come through, 2 to 6", "4"),
+    "ANCHOR_TOKEN": Setting("token id prices are counted in; empty is the one of the sample"),
+    "ANCHOR_SOURCES": Setting(
+        "comma-separated sources of the anchor's price: market, coingecko, kraken, binance; empty is market, "
+        "under live feeds all"
+    ),
+    "ANCHOR_SYMBOLS": Setting(
+        "comma-separated symbols of our own quotes that price the anchor", "BTCUSD,BTC/USDT"
+    ),
+    "ANCHOR_POLL_S": Setting("seconds between two looks at the sources of the anchor's price", "10"),
+    "STABLE_TOKENS": Setting("comma-separated token ids that are stablecoins whatever they are called"),
+    "UNSTABLE_TOKENS": Setting("comma-separated token ids that are no stablecoins whatever they are called"),
+    "COINGECKO_URL": Setting("CoinGecko API address", "https://api.coingecko.com/api/v3"),
+    "GECKOTERMINAL_URL": Setting("GeckoTerminal API address", "https://api.geckoterminal.com/api/v2"),
+    "KRAKEN_REST_URL": Setting("Kraken REST address", "https://api.kraken.com"),
     "SMTP_URL": Setting(
         "mail server, smtp://user:password@host:port; empty logs mail instead", "", True, "notifier"
     ),

@@ -25,6 +25,7 @@ from libs.common.messages import (
     house,
     market,
     notifier,
+    pricing,
     requests,
     scanner,
     trading,
@@ -178,7 +179,7 @@ QUOTES_SNAPSHOT = Command(
     "market.cmd.quotes.snapshot.v1",
     market.SnapshotAsk,
     market.Snapshot,
-    callers=("gateway", "trading", "alerts"),
+    callers=("gateway", "trading", "alerts", "pricing"),
 )
 TICKS_SINCE = Command(
     "market.cmd.ticks.since.v1", market.TicksSince, market.Ticks, callers=("gateway", "trading", "alerts")
@@ -447,6 +448,25 @@ STARTER_GRANT = Command(
     "billing.cmd.starter.grant.v1", billing.StarterGrant, billing.StarterGranted, effect=True
 )
 PRICE_LIST = Command("billing.cmd.prices.get.v1", billing.PriceListAsk, billing.PriceList)
+
+# ── pricing ───────────────────────────────────────────────────────────────────────────────────────
+
+TOKEN_PRICE = Subject("pricing.tick.price.v1.{token}.{symbol}", pricing.PriceTick)
+PRICE_BOARD = Subject("pricing.tick.board.v1", pricing.BoardTick)
+DEPEGGED = Subject("pricing.evt.token.depegged.v1.{token}", pricing.Depegged, stream="PRICING")
+
+POOLS_PUT = Command(
+    "pricing.cmd.pools.put.v1", pricing.PoolsPut, pricing.PoolsTaken, effect=True, timeout_s=30.0
+)
+TOKEN_PRICES = Command("pricing.cmd.price.list.v1", pricing.PriceListAsk, pricing.PriceList)
+TOKEN_PRICE_GET = Command("pricing.cmd.price.get.v1", pricing.PriceAsk, pricing.OnePrice)
+TOKEN_PRICE_AT = Command("pricing.cmd.price.at.v1", pricing.PriceAsk, pricing.Envelope)
+TOKEN_HISTORY = Command("pricing.cmd.price.history.v1", pricing.HistoryAsk, pricing.Envelope)
+TOKEN_QUOTE = Command("pricing.cmd.token.quote.v1", pricing.TokenQuoteAsk, pricing.Envelope)
+TOKEN_LIQUIDITY = Command("pricing.cmd.token.liquidity.v1", pricing.PriceAsk, pricing.Envelope)
+ANCHOR_PRICE = Command("pricing.cmd.anchor.get.v1", pricing.OracleAsk, pricing.Envelope)
+TOKEN_PRICE_HEALTH = Command("pricing.cmd.price.health.v1", pricing.PriceHealthAsk, pricing.Envelope)
+TOKEN_PRICE_FRAMES = Command("pricing.cmd.price.frames.v1", pricing.PriceFramesAsk, pricing.PriceFrames)
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────
 

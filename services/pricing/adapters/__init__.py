@@ -1,0 +1,1 @@
+"""Outsiders: one file each, behind the protocols of ``sources``."""
