@@ -1,0 +1,1 @@
+"""Signals: dated statements about observed data, computed from closed bars, stored and never rewritten."""
