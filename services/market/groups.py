@@ -35,6 +35,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "allow_sl_tp_slippage": (0, 1),
     "allow_negative_margin_hedge": (0, 1),
     "stopout_skip_hedged": (0, 1),
+    "netting": (0, 1),
 }
 _SEC_RANGES: Mapping[str, tuple[float, float]] = {
     "show": (0, 1),

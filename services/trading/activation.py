@@ -167,8 +167,8 @@ def _fill_pending(draft: Draft, pending: Trade, terms: Terms, tick: Tick) -> Non
     account, market = draft.account, draft.market
     cmd = side_of(pending.cmd)
     orders.check_session(account, market.rules, read_only=False)
-    orders.terms_for(market, pending.symbol)
     check_running(account, market)
+    orders.terms_for(market, pending.symbol)
     orders.quote_for(market, terms, draft.now_ms, opening=True)
     check_room(draft, terms, cmd, pending.volume)
     orders.check_hedge(account, market.rules, terms, cmd)
@@ -181,6 +181,7 @@ def _fill_pending(draft: Draft, pending: Trade, terms: Terms, tick: Tick) -> Non
         open_points=price,
         activation=ACTIVATION_PENDING,
         deferred="",
+        oco=0,
     )
     deal(draft, position, terms, exact=not market.rules.slippage, limit=limit)
     on_filled(draft, pending)

@@ -125,6 +125,7 @@ def simulate(
     if draw.side % 100 < profile.favourable_percent:
         slip = -slip
     opens = deal == OPENS
+    rejected = opens and draw.reject % _SCALE < profile.reject_chance
     return PaperFill(
         profile=name,
         deal=deal,
@@ -132,8 +133,8 @@ def simulate(
         quoted_points=points,
         points=max(points + (slip if buys else -slip), 1),
         asked_volume=volume,
-        volume=_part(profile, draw, volume, lot_min, lot_step) if opens else volume,
-        rejected=opens and draw.reject % _SCALE < profile.reject_chance,
+        volume=_part(profile, draw, volume, lot_min, lot_step) if opens and not rejected else volume,
+        rejected=rejected,
     )
 
 

@@ -41,8 +41,9 @@ def open_trade(draft: Draft, asked: OpenTrade) -> None:
     orders.check_numbers(asked.sl_points, asked.tp_points, asked.requested_points)
     check_size(asked.volume)
     orders.check_session(account, market.rules, read_only=asked.read_only)
-    terms = orders.terms_for(market, asked.symbol)
     check_running(account, market)
+    check_rate(draft)
+    terms = orders.terms_for(market, asked.symbol)
     tick = orders.quote_for(market, terms, draft.now_ms, opening=True)
     price = orders.opening_price(asked.cmd, tick)
     orders.check_requested(terms, asked.requested_points, price, asked.volume)
@@ -51,7 +52,6 @@ def open_trade(draft: Draft, asked: OpenTrade) -> None:
     around = orders.closing_price(asked.cmd, tick)
     orders.check_stops(asked.cmd, around, asked.sl_points, asked.tp_points, terms)
     check_limits(draft, terms, asked.cmd, added)
-    check_rate(draft)
     orders.check_hedge(account, market.rules, terms, asked.cmd)
     trade = Trade(
         order=draft.take_order(),
@@ -73,9 +73,8 @@ def open_trade(draft: Draft, asked: OpenTrade) -> None:
 def place_pending(draft: Draft, asked: PlacePending) -> None:
     """Put a pending order in wait or refuse it."""
     check_session_and_form(draft, asked)
-    trade = checked_pending(draft, asked)
     check_rate(draft)
-    _place(draft, trade)
+    _place(draft, checked_pending(draft, asked))
 
 
 def place_linked(draft: Draft, asked: PlaceLinked) -> None:
@@ -84,11 +83,11 @@ def place_linked(draft: Draft, asked: PlaceLinked) -> None:
     wanted = asked.then if asked.first is None else (asked.first, *asked.then)
     for each in wanted:
         check_session_and_form(draft, each, read_only=asked.read_only)
+    check_rate(draft, len(wanted))
     trades = []
     for each in wanted:
         held = asked.first is not None and each is not asked.first
         trades.append(checked_pending(draft, each, held=held))
-    check_rate(draft, len(trades))
     for trade in linked(asked, trades):
         _place(draft, trade)
 
@@ -100,13 +99,13 @@ def check_session_and_form(draft: Draft, asked: PlacePending, *, read_only: bool
     check_size(asked.volume)
     check_expiration(asked.expiration_ms, draft.now_ms)
     orders.check_session(draft.account, draft.market.rules, read_only=read_only or asked.read_only)
+    check_running(draft.account, draft.market)
 
 
 def checked_pending(draft: Draft, asked: PlacePending, *, held: bool = False) -> Trade:
     """A pending order that passed its checks; a ``held`` one may stand on either side of the market."""
     account, market = draft.account, draft.market
     terms = orders.terms_for(market, asked.symbol)
-    check_running(account, market)
     tick = orders.quote_for(market, terms, draft.now_ms, opening=True)
     orders.check_volume(terms, asked.volume)
     added = check_long_only(draft, terms, asked.cmd, asked.volume)

@@ -15,9 +15,10 @@ ZERO = Fraction(0)
 class Refused(Exception):
     """The contract's code."""
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, *, waits: bool = False) -> None:
         super().__init__(code)
         self.code = code
+        self.waits = waits
 
 
 @dataclass
@@ -179,7 +180,7 @@ class Desk:
         if volume < low or volume > high or volume % step != 0:
             raise Refused("RET_TRADE_BAD_VOLUME")
 
-    def long_only(self, i: Instrument, sell: bool) -> None:
+    def long_only(self, i: Instrument, sell: bool, volume: int) -> None:
         if i.long_only and sell:
             raise Refused("RET_TRADE_LONG_ONLY")
 

@@ -33,7 +33,7 @@ class Model(Desk):
         bid, ask, _ = self.quotes[symbol]
         sell = kind == "sell"
         self.volume(i, volume)
-        self.long_only(i, sell)
+        self.long_only(i, sell, volume)
         self.levels(i, sell, ask if sell else bid, sl, tp)
         self.limits(i, sell, volume)
         row = Row(0, symbol, kind, volume, now_ms, bid if sell else ask, sl, tp, comment=comment)
@@ -85,17 +85,23 @@ class Model(Desk):
         if expires_ms and expires_ms <= now_ms:
             raise Refused("INVALID_DATA")
         self.gate()
-        i = self.symbol(symbol, now_ms, opening=True)
-        sell = kind.startswith("sell")
-        self.volume(i, volume)
-        self.long_only(i, sell)
-        self.side(i, kind, price)
-        self.levels(i, sell, price, sl, tp)
-        if expires_ms and self.group.rights and not self.group.rights & 8:
-            raise Refused("RET_TRADE_EXPIRATION_DENIED")
-        self.limits(i, sell, volume)
-        row = Row(self.next_order(), symbol, kind, volume, now_ms, price, sl, tp, expires_ms, comment)
+        row = Row(0, symbol, kind, volume, now_ms, price, sl, tp, expires_ms, comment)
+        self.check_pending(now_ms, row)
+        row.order = self.next_order()
         self.rows[row.order] = row
+
+    def check_pending(self, now_ms: int, row: Row, *, held: bool = False) -> None:
+        i = self.symbol(row.symbol, now_ms, opening=True)
+        self.volume(i, row.volume)
+        self.long_only(i, row.sell, row.volume)
+        if not held:
+            self.side(i, row.kind, row.price)
+        elif row.price <= 0:
+            raise Refused("RET_TRADE_BAD_PRICES")
+        self.levels(i, row.sell, row.price, row.sl, row.tp)
+        if row.expires_ms and self.group.rights and not self.group.rights & 8:
+            raise Refused("RET_TRADE_EXPIRATION_DENIED")
+        self.limits(i, row.sell, row.volume)
 
     # ── closing ───────────────────────────────────────────────────────────────────────────────────
 
@@ -316,7 +322,7 @@ class Model(Desk):
             try:
                 self.activate(now_ms, row, ask if not row.sell else bid)
             except Refused as refusal:
-                if refusal.code in KEEPS_WAITING:
+                if refusal.waits or refusal.code in KEEPS_WAITING:
                     row.waits_for = refusal.code
                 else:
                     note = f"[ACTIVATION_CANCEL: {refusal.code}]"
@@ -339,7 +345,7 @@ class Model(Desk):
     def activate(self, now_ms: int, row: Row, price: Fraction) -> None:
         self.gate()
         i = self.symbol(row.symbol, now_ms, opening=True)
-        self.long_only(i, row.sell)
+        self.long_only(i, row.sell, row.volume)
         self.limits(i, row.sell, row.volume)
         position = replace(
             row,

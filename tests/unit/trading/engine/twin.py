@@ -19,10 +19,12 @@ from services.trading.ledger import Kind, LedgerAccount
 from services.trading.position import Trade
 from services.trading.postings import entry_of
 from services.trading.state import Account, apply, fold
-from tests.oracles.trading.desk import Refused
-from tests.oracles.trading.model import Model, closed_rows
+from tests.oracles.trading.beyond import Beyond
+from tests.oracles.trading.desk import Refused, Row
+from tests.oracles.trading.model import closed_rows
 from tests.unit.trading.engine.scenarios import START_MS, Scenario
 
+ZERO = Fraction(0)
 KINDS = ("buy", "sell", "buy limit", "sell limit", "buy stop", "sell stop")
 LOGIN = 7
 
@@ -49,7 +51,7 @@ class Twin:
         self.ledger: Counter[LedgerAccount] = Counter()
         self._last_order = 0
         self._given: deque[int] = deque()
-        self.model = Model(
+        self.model = Beyond(
             group=scenario.group,
             instruments={i.symbol: i for i in scenario.instruments},
             currency=scenario.currency,
@@ -119,6 +121,7 @@ class Twin:
 
     def _ask_model(self, asked: c.Input) -> Any:
         """OK, the code of the refusal, or what a group operation came to."""
+        self.model.now_ms = self.now_ms
         self.model.end_days(self.now_ms)
         try:
             answer = self._call(asked)() or "OK"
@@ -186,10 +189,44 @@ class Twin:
                 return lambda: m.tick(now, asked.symbol)
             case c.OnClock():
                 return lambda: m.clock(now)
+        return self._call_beyond(asked)
+
+    def _call_beyond(self, asked: c.Input) -> Callable[[], Any]:
+        m, now = self.model, self.now_ms
+        match asked:
+            case c.TrailTrade():
+                maybe = self._maybe(asked.order)
+                distance, step = maybe(asked.distance_points), maybe(asked.step_points)
+                return lambda: m.trail(now, asked.order, distance or ZERO, step or ZERO)
+            case c.PlaceLinked():
+                first = self._pending_row(asked.first) if asked.first is not None else None
+                then = [self._pending_row(each) for each in asked.then]
+                return lambda: m.place_linked(now, first, then, asked.one_cancels_other)
+            case c.Halt():
+                return lambda: m.halt(now, asked.on, asked.by, asked.flatten)
+            case c.LimitAccount(limits=limits):
+                assert limits is not None
+                loss = Fraction(limits.daily_loss_minor, scale_of(self.account.currency))
+                return lambda: m.cap(loss, limits.open_volume, limits.orders_per_minute)
         raise AssertionError(asked)
 
     def _pricer(self, symbol: str) -> Callable[[int], Fraction]:
         return lambda points: self.price(symbol, points)
+
+    def _pending_row(self, asked: c.PlacePending) -> Row:
+        price = self._pricer(asked.symbol)
+        return Row(
+            0,
+            asked.symbol,
+            KINDS[asked.cmd],
+            asked.volume,
+            self.now_ms,
+            price(asked.open_points),
+            price(asked.sl_points),
+            price(asked.tp_points),
+            asked.expiration_ms,
+            asked.comment,
+        )
 
     def _maybe(self, order: int) -> Callable[[int | None], Fraction | None]:
         row = self.model.rows.get(order)
@@ -256,6 +293,10 @@ class Twin:
             Fraction(t.margin_minor, scale),
             Fraction(t.commission_minor, scale),
             Fraction(t.storage_minor, scale),
+            self.price(t.symbol, t.trail_points),
+            self.price(t.symbol, t.trail_step_points),
+            t.oco,
+            t.after,
         )
 
     def _model_row(self, order: int) -> tuple[Any, ...]:
@@ -276,6 +317,9 @@ class Twin:
             self.model.margin_of(r),
             r.commission,
             r.storage,
+            *self.model.trails.get(order, (ZERO, ZERO)),
+            self.model.ocos.get(order, 0),
+            self.model.afters.get(order, 0),
         )
 
     def _ended(self, t: Trade) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from random import Random
 import msgspec
 
 from services.trading import commands as c
+from services.trading.account import Limits
 from services.trading.equity import numbers_of
 from services.trading.margin import unit_margin
 from services.trading.position import Trade
@@ -35,6 +36,8 @@ class Walk:
         self.twin.now_ms += r.choice([0, 1, 250, 2_000, 20_000, 90_000])
         if r.random() < 0.03:
             self.twin.now_ms += 3_600_000
+        if self.twin.account.halted and r.random() < 0.2:
+            self.twin.do(c.Halt(on=False, by=2))
         if r.random() < 0.004:
             self.change()
         if r.random() < 0.01:
@@ -216,6 +219,53 @@ class Walk:
         else:
             self.twin.do(c.CancelGroup(symbol=symbol))
 
+    def trail(self) -> None:
+        """Let a stop trail, or no more."""
+        trade = self.some_position()
+        if trade is None:
+            return
+        r, reach = self.random, self.reach(trade.symbol)
+        distance = r.choice([0, r.randint(1, reach), r.randint(1, reach), r.randint(1, 8 * reach)])
+        step = r.choice([0, 0, 1, r.randint(1, reach)])
+        self.twin.do(c.TrailTrade(order=trade.order, distance_points=distance, step_points=step))
+
+    def linked(self) -> None:
+        """A few pending orders that know of each other."""
+        r = self.random
+        if len(self.twin.account.pendings) >= POSITIONS_MAX:
+            return
+        wanted = tuple(self.some_order() for _ in range(r.choice([1, 2, 2, 3])))
+        first = self.some_order() if r.random() < 0.6 else None
+        self.twin.do(c.PlaceLinked(first=first, then=wanted, one_cancels_other=r.random() < 0.7))
+
+    def some_order(self) -> c.PlacePending:
+        """A pending order that is likely to be met."""
+        r, symbol = self.random, self.symbol()
+        cmd = r.randrange(2, 6)
+        away = r.randint(0, self.reach(symbol))
+        return c.PlacePending(
+            cmd=cmd,
+            symbol=symbol,
+            volume=r.choice([5, 10, 50, 100]),
+            open_points=max(self.now(symbol) + (away if cmd in (3, 4) else -away), 1),
+            expiration_ms=self.twin.now_ms + r.choice([60_000, DAY_MS]) if r.random() < 0.2 else 0,
+            comment=r.choice(["", "leg"]),
+        )
+
+    def limit(self) -> None:
+        """Limits of the account's own, mostly none."""
+        r = self.random
+        loss = r.choice([0, 0, 0, self.twin.scenario.deposit_minor // 50])
+        volume, orders = r.choice([0, 0, 500]), r.choice([0, 0, 3])
+        limits = Limits(daily_loss_minor=loss, open_volume=volume, orders_per_minute=orders)
+        self.twin.do(c.LimitAccount(limits=limits))
+
+    def halt(self) -> None:
+        """The kill switch is pulled and let go of soon after."""
+        r, halted = self.random, self.twin.account.halted
+        on = not halted or r.random() < 0.1
+        self.twin.do(c.Halt(on=on, by=r.choice([1, 2]), flatten=r.random() < 0.3))
+
     def money(self) -> None:
         """In and out."""
         r = self.random
@@ -281,5 +331,9 @@ OTHER = (
     Walk.money,
     Walk.group,
     Walk.both_sides,
+    Walk.trail,
+    Walk.linked,
+    Walk.limit,
+    Walk.halt,
 )
-WEIGHTS = (30, 8, 12, 12, 8, 8, 3, 10)
+WEIGHTS = (30, 8, 12, 12, 8, 8, 3, 10, 10, 8, 1, 2)
