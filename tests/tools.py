@@ -1,4 +1,4 @@
-"""Programs the tests borrow from Debian and npm: found on the PATH, or installed once, or said to be missing."""
+"""Programs the tests borrow from Debian and npm: found, or installed once, or said to be missing."""
 
 from __future__ import annotations
 
