@@ -31,14 +31,14 @@ _PAIR = re.compile(r"^[A-Z0-9]{1,15}(/[A-Z0-9]{2,10})?$")
 class CandleSource(Protocol):
     """Where candles come from."""
 
-    def find(self, ticker: str) -> str | None:
+    async def find(self, ticker: str) -> str | None:
         """The symbol a caller means, by the rules of every surface; None when there is none."""
 
     async def window(self, symbol: str, timeframe: str, limit: int) -> Bars:
         """The newest bars, at most ``limit``, the forming one included; none for a symbol without."""
 
-    async def source(self, symbol: str) -> str:
-        """The name of the feed the symbol's candles came from."""
+    async def source(self, symbol: str, timeframe: str) -> str:
+        """The name of the feed the newest of these candles came from."""
 
 
 class Briefs:
@@ -84,7 +84,9 @@ class Briefs:
         """The newest candles in the codec."""
         symbol, bars = await self._bars(ask.ticker, ask.timeframe, ask.limit, CANDLES_MIN)
         return m.Candles(
-            header=rendering.header_of(symbol, ask.timeframe, await self._source.source(symbol), bars),
+            header=rendering.header_of(
+                symbol, ask.timeframe, await self._source.source(symbol, ask.timeframe), bars
+            ),
             codec=rendering.codec_of(bars, snapshot(bars)),
             disclaimer=rendering.DISCLAIMER,
         )
@@ -111,7 +113,7 @@ class Briefs:
 
     async def _bars(self, ticker: str, timeframe: str, limit: int, need: int) -> tuple[str, Bars]:
         """The symbol and its newest bars; the contract's error for too few or none."""
-        symbol = self._source.find(ticker)
+        symbol = await self._source.find(ticker)
         if symbol is None:
             if not _PAIR.fullmatch(ticker.upper()):
                 raise TickerUnreadable(
@@ -142,7 +144,7 @@ class Briefs:
         wants_candles = fields is None or "candles" in fields
         wants_analysis = fields is None or any(field != "candles" for field in fields)
         return m.Brief(
-            header=rendering.header_of(symbol, timeframe, await self._source.source(symbol), bars),
+            header=rendering.header_of(symbol, timeframe, await self._source.source(symbol, timeframe), bars),
             codec=rendering.codec_of(bars, now) if wants_candles else UNSET,
             analysis=rendering.analysis_of(symbol, timeframe, now, fields) if wants_analysis else UNSET,
             disclaimer=rendering.DISCLAIMER,
