@@ -181,6 +181,7 @@ class Child:
         self._stopping = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._trusted = False
+        self.restarts = 0
 
     @property
     def pid(self) -> int | None:
@@ -245,6 +246,7 @@ class Child:
             self._show(f"{self.name} {reason}{f' ({words})' if words else ''}; trying again in {delay_s:g} s")
             if await self._stopped_within(delay_s):
                 return
+            self.restarts += 1
             try:
                 await self._start()
                 return

@@ -83,6 +83,10 @@ class PortBook:
         """A port for a server; asked again for the same name, one that is free now."""
         return self._choose([name])[name]
 
+    def chosen(self, name: str) -> int | None:
+        """The port a server of this run has; None when it has none."""
+        return self._chosen.get(name)
+
     def choose_metrics(self, processes: Sequence[str]) -> dict[str, int]:
         """A metrics port per process."""
         chosen = self._choose([_METRICS + name for name in processes])

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from deploy.local import files, keys, leftovers, probe
 from deploy.local.children import Child, Program, ServiceProgram
@@ -34,6 +34,9 @@ from deploy.local.services import (
 from deploy.local.settings import ROOT, Settings
 from deploy.local.welcome import welcome
 from libs.common.clock import Clock
+
+if TYPE_CHECKING:
+    from deploy.exporter.server import Exporter
 
 _SERVERS = ("nats", "postgres")  # stopped after every service, in this order
 _READY_POLL_S = 0.1
@@ -66,6 +69,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._refusal: str | None = None
         self._lock: IO[str] | None = None
+        self._exporter: Exporter | None = None
 
     async def run(self) -> None:
         """Start, watch until a signal, stop. Raises StartRefused with the line that explains itself."""
@@ -122,6 +126,7 @@ class Supervisor:
         secret_key = settings.secret_key or keys.load_secret_key(settings.data)
         found = await self._servers()
         addresses, stack_keys = await self._addresses(*found)
+        await self._export(found[0])
         self._write_ports(addresses)
         private = {
             "TRADEWIND_SECRET_KEY": secret_key,
@@ -194,6 +199,23 @@ class Supervisor:
         except (OSError, TimeoutError, nats.errors.Error, RuntimeError) as e:
             raise StartRefused(f"{what} can't be used: {_one_line(e)}") from e
 
+    async def _export(self, database: Database) -> None:
+        """Show Prometheus what the services stand on."""
+        from deploy.exporter.nats import nats_metrics
+        from deploy.exporter.postgres import postgres_metrics
+        from deploy.exporter.processes import process_metrics
+        from deploy.exporter.server import Exporter
+
+        monitor = self._ports.chosen("nats_monitor")
+        sources = [
+            lambda: process_metrics(self._children.values(), self._settings.data),
+            lambda: postgres_metrics(database.dsn),
+        ]
+        if monitor is not None:  # a given NATS says nothing of itself to us
+            sources.append(lambda: nats_metrics(f"http://{LOOPBACK}:{monitor}"))
+        self._exporter = Exporter(self._ports.choose("exporter"), sources)
+        await self._exporter.start()
+
     def _write_ports(self, addresses: Addresses) -> None:
         self._ports.write()
         services = {process.name: process.service for process in processes_of(self._settings)}
@@ -201,6 +223,9 @@ class Supervisor:
             {"targets": [f"{LOOPBACK}:{port}"], "labels": {"service": services[name], "process": name}}
             for name, port in addresses.metrics.items()
         ]
+        if self._exporter is not None:
+            labels = {"service": "house", "process": "exporter"}
+            targets.append({"targets": [f"{LOOPBACK}:{self._exporter.port}"], "labels": labels})
         files.write_json(self._settings.data / "prometheus-targets.json", targets)
 
     def _program(self, process: Process, addresses: Addresses, private: Mapping[str, str]) -> ServiceProgram:
@@ -268,6 +293,8 @@ class Supervisor:
     async def _shut_down(self) -> None:
         """The gateway first, so that nobody outside sees the rest go; then callers before those they call."""
         self._console.done()
+        if self._exporter is not None:
+            await self._exporter.stop()
         services = [name for name in reversed(self._children) if name not in _SERVERS]
         for name in [*services, *(name for name in _SERVERS if name in self._children)]:
             child = self._children[name]

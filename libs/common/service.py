@@ -110,6 +110,7 @@ def _main(
         print(f"{name}: the configuration is good")  # noqa: T201
         sys.exit(0)
     telemetry.configure_logging(name, config.log_level)
+    telemetry.say_build(name, VERSION)
     try:
         code = uvloop.run(_run(name, config, open_base, build))
     except ConfigInvalid as e:

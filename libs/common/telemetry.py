@@ -19,8 +19,8 @@ from typing import Any
 
 import orjson
 import structlog
-from prometheus_client import REGISTRY, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client import REGISTRY, CollectorRegistry, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
 
 from libs.common.errors import ConfigInvalid
 
@@ -28,6 +28,7 @@ _traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent"
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 _loop_lag = Gauge("tradewind_loop_lag_seconds", "How late the event loop ran its last probe")
+_build = Gauge("tradewind_build_info", "1, labelled with what runs", ["service", "version"])
 _commands = Histogram(
     "tradewind_command_seconds",
     "Time to answer a command",
@@ -49,9 +50,20 @@ def adopt_traceparent(value: str | None) -> str:
     return value
 
 
+def say_build(service: str, version: str) -> None:
+    """Tell in the metrics what runs."""
+    _build.labels(service, version).set(1)
+
+
+def exemplar() -> dict[str, str] | None:
+    """The trace of the work under way, for a histogram's bucket; None when it has none or is not sampled."""
+    value = _traceparent.get()
+    return {"trace_id": value[3:35]} if value.endswith("1") else None
+
+
 def observe_command(command: str, outcome: str, seconds: float) -> None:
     """Count a command's answer: outcome is ``ok`` or the error's code."""
-    _commands.labels(command, outcome).observe(seconds)
+    _commands.labels(command, outcome).observe(seconds, exemplar())
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:
@@ -85,10 +97,20 @@ Problems = Callable[[], Awaitable[tuple[str, ...]]]
 class Probes:
     """The small HTTP server of a process: ``/metrics``, ``/livez``, ``/readyz``. Loopback only."""
 
-    def __init__(self, port: int, problems: Problems, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        port: int,
+        problems: Problems,
+        host: str = "127.0.0.1",
+        *,
+        registry: CollectorRegistry = REGISTRY,
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._port = port
         self._host = host
         self._problems = problems
+        self._registry = registry
+        self._before = before  # awaited before each scrape
         self._server: asyncio.Server | None = None
         self._lag: asyncio.Task[None] | None = None
 
@@ -126,10 +148,12 @@ class Probes:
         try:
             async with asyncio.timeout(5):
                 line = (await reader.readline()).decode("latin-1").split()
-                while (await reader.readline()).strip():
-                    pass
+                accept = ""
+                while header := (await reader.readline()).strip():
+                    name, _, value = header.decode("latin-1").partition(":")
+                    accept = value if name.lower() == "accept" else accept
                 path = line[1].split("?")[0] if len(line) > 1 else ""
-                status, kind, body = await self._page(path)
+                status, kind, body = await self._page(path, accept)
                 head = (
                     f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n"
                     f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -141,10 +165,13 @@ class Probes:
         finally:
             writer.close()
 
-    async def _page(self, path: str) -> tuple[str, str, bytes]:
+    async def _page(self, path: str, accept: str) -> tuple[str, str, bytes]:
         match path:
             case "/metrics":
-                return "200 OK", CONTENT_TYPE_LATEST, generate_latest(REGISTRY)
+                if self._before is not None:
+                    await self._before()
+                encode, kind = choose_encoder(accept)  # OpenMetrics, where asked for, carries exemplars
+                return "200 OK", kind, encode(self._registry)
             case "/livez":
                 return "200 OK", "text/plain", b"ok"
             case "/readyz":

@@ -13,9 +13,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import asyncpg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.errors import EXIT_REFUSED
 from deploy.local.processes import wait_until
@@ -53,8 +55,36 @@ def test_the_data_folder_keeps_its_secrets_to_itself(running: Stack) -> None:
 
 def test_prometheus_finds_every_process(running: Stack) -> None:
     targets = json.loads((running.data / "prometheus-targets.json").read_text())
-    assert [t["labels"] for t in targets] == [{"service": n, "process": n} for n in ("alpha", "beta")]
+    services = [("alpha", "alpha"), ("beta", "beta"), ("house", "exporter")]
+    assert [t["labels"] for t in targets] == [{"service": s, "process": p} for s, p in services]
     assert targets[0]["targets"] == [f"127.0.0.1:{running.ports()['metrics']['alpha']}"]
+
+
+def test_what_the_services_stand_on_has_metrics_too(running: Stack) -> None:
+    found = scraped(running.ports()["exporter"])
+    for process in ("alpha", "beta", "nats", "postgres"):
+        assert found["tradewind_process_up", process] == 1
+        assert found["tradewind_process_restarts_total", process] == 0
+        assert found["tradewind_process_memory_bytes", process] > 2**20
+    assert found["tradewind_postgres_up", ""] == found["tradewind_nats_up", ""] == 1
+    assert found["tradewind_postgres_schema_bytes", "alpha"] > 0
+    assert found["tradewind_nats_stream_kept_messages", "MARKET"] == 0
+    before = found["tradewind_postgres_commits_total", ""]
+    running.wait(
+        lambda: scraped(running.ports()["exporter"])["tradewind_postgres_commits_total", ""] > before,
+        "commits to be counted",
+    )
+
+
+def scraped(port: int) -> dict[tuple[str, str], float]:
+    """(metric, first label's value) → value."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    return {
+        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in families
+        for sample in family.samples
+    }
 
 
 def test_a_service_gets_its_own_addresses_and_no_more(running: Stack) -> None:

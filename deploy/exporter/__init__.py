@@ -1,0 +1,1 @@
+"""Metrics of what the house stands on: PostgreSQL, NATS and the processes of a stack."""
