@@ -12,10 +12,12 @@ from typing import Any
 
 from libs.common.bus import Consumer
 from libs.common.subjects import (
+    ACCOUNT_CHANGED,
     ACCOUNT_OPENED,
     ALERT_TRIGGERED,
     ALERTS_NOTICE,
     AUTH_NOTICE,
+    INSTRUMENT_CHANGED,
     PUSH_STREAM,
     SCANNER_NOTICE,
     TRADING_NOTICE,
@@ -85,7 +87,13 @@ STREAMS: tuple[Stream, ...] = (
 )
 
 TRADING_ACCOUNTS = Consumer(
-    durable="trading-accounts", stream="AUTH", service="trading", filters=(ACCOUNT_OPENED.pattern,)
+    durable="trading-accounts",
+    stream="AUTH",
+    service="trading",
+    filters=(ACCOUNT_OPENED.pattern, ACCOUNT_CHANGED.pattern),
+)
+TRADING_MARKET = Consumer(
+    durable="trading-market", stream="MARKET", service="trading", filters=("market.evt.>",), ack=False
 )
 
 NOTIFIER_AUTH = Consumer(
@@ -121,8 +129,18 @@ ALERTS_MARKET = Consumer(
     durable="alerts-market", stream="MARKET", service="alerts", filters=("market.evt.>",), ack=False
 )
 
+SCANNER_MARKET = Consumer(
+    durable="scanner-market",
+    stream="MARKET",
+    service="scanner",
+    filters=(INSTRUMENT_CHANGED.pattern,),
+    ack=False,
+)
+
 CONSUMERS: tuple[Consumer, ...] = (
+    SCANNER_MARKET,
     TRADING_ACCOUNTS,
+    TRADING_MARKET,
     ALERTS_MARKET,
     NOTIFIER_AUTH,
     NOTIFIER_ALERTS,

@@ -95,6 +95,7 @@ class Ports:
     stream: StreamHandler
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
+    follow_account: Callable[[int], Awaitable[None]]
     tls: bool = False
     public_url: str = ""
     scan_pro_only: bool = False
@@ -295,12 +296,14 @@ class Door:
         if row.ends_session or row.revokes:
             with contextlib.suppress(AppError):  # the session is over anyway, and the facts say so
                 await self._ports.learn_revocations()
+        status = row.status
         if row.render is not None:
             made = row.render(answer)
             if made.cookie is not None:
                 call.cookies.append(self._session_cookie(call, made.cookie, made.max_age_s))
             given = made.body
-        return Done(answer, call.surface.success(given)._replace(status=row.status))
+            status = status if made.status is None else made.status
+        return Done(answer, call.surface.success(given)._replace(status=status))
 
     async def _audited(self, call: _Call, row: Endpoint, asked: Any, caller: Caller, payload: bytes) -> bytes:
         ports = self._ports
@@ -312,6 +315,8 @@ class Door:
             answer = await ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
             if row.changes_market:
                 await ports.refresh_market()
+            if row.changes_account:
+                await ports.follow_account(asked.login)
             status, code = row.status, "OK"
         except AppError as e:
             status, code = call.surface.render(e)[0], e.code

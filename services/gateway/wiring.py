@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
@@ -26,15 +26,18 @@ from libs.common.messages.auth import (
 )
 from libs.common.messages.auth_people import CookieResolve, KeyResolve
 from libs.common.messages.market import GroupView, GroupViewAsk
+from libs.common.messages.trading_orders import AccountSync, MarketSync
 from libs.common.plans import PlansFile
 from libs.common.principal import Principal
 from libs.common.service import VERSION, App, Bare
 from libs.common.subjects import (
     ACCOUNT_OF,
+    ACCOUNT_SYNC,
     API_KEY_RESOLVE,
     COOKIE_RESOLVE,
     GROUP_VIEW,
     KEYS_PUBLIC,
+    MARKET_SYNC,
     REVOCATIONS,
     STREAM_REDEEM,
 )
@@ -99,6 +102,17 @@ class House:
         """Whose account a login is."""
         return await self._bus.request(ACCOUNT_OF, AccountAsk(login=login))
 
+    async def market_changed(self, views: Views) -> None:
+        """Sockets and trading take over what market says now; each hears of it by itself if this fails."""
+        with suppress(AppError):
+            await self._bus.request(MARKET_SYNC, MarketSync())
+        await views.refresh()
+
+    async def account_changed(self, login: int) -> None:
+        """Trading takes over what auth says of an account now; it hears of it by itself if this fails."""
+        with suppress(AppError):
+            await self._bus.request(ACCOUNT_SYNC, AccountSync(login=login))
+
     async def group_view(self, group: str) -> GroupView:
         """What a group sees."""
         return await self._bus.request(GROUP_VIEW, GroupViewAsk(group=group))
@@ -152,8 +166,9 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
                 },
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
-                refresh_market=views.refresh,
+                refresh_market=lambda: house.market_changed(views),
                 learn_revocations=tokens.learn_revocations,
+                follow_account=house.account_changed,
                 tls=tls is not None,
                 public_url=config.public_url,
                 scan_pro_only=config.scan_pro_only == "on",

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from libs.common.db import Connection, load_queries
+from libs.common.db import Connection, Record, load_queries
 from libs.common.errors import invariant
 from services.trading.account import MarginAccount
-from services.trading.ledger import Entry
-from services.trading.trades import Cmd, FinanceTrade, State
+from services.trading.ledger import Entry, LedgerAccount
+from services.trading.position import Trade
+from services.trading.rows import TRADE_COLUMNS, account_of, account_row, trade_of, trade_row
+from services.trading.state import Account, restored
+from services.trading.trades import FinanceTrade, State
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
+_SCHEMA = "trading"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +29,41 @@ class Funded:
     credit_minor: int
 
 
+class Seen(NamedTuple):
+    """The last tick of a symbol and profile that was judged."""
+
+    profile: str
+    symbol: str
+    seq: int
+    bid: float
+    ask: float
+    tick_ms: int
+
+
+class ClientOrder(NamedTuple):
+    """What was accepted under a client's own order id."""
+
+    login: int
+    client_order_id: str
+    fingerprint: bytes
+    answer: bytes
+
+
+class Filters(NamedTuple):
+    """Conditions on what ended: columns of fields, operations and values, and the commands meant."""
+
+    first_cmd: int
+    last_cmd: int
+    minor_digits: int
+    fields: Sequence[str]
+    operations: Sequence[str]
+    values: Sequence[Any]
+
+
 class Store:
     """See the module's text."""
+
+    # ── accounts ──────────────────────────────────────────────────────────────────────────────────
 
     async def open_account(self, tx: Connection, account: MarginAccount) -> bool:
         """Make the account; False when the login has one (also when another transaction just made it)."""
@@ -54,20 +93,108 @@ class Store:
         )
         return Funded(account, row["balance_minor"], row["credit_minor"])
 
-    async def add_finance_trade(
-        self, tx: Connection, *, login: int, cmd: Cmd, amount_minor: int, comment: str, booked_ms: int
-    ) -> FinanceTrade:
-        """A finance row in the list of trades, with the order number it got."""
-        order: int = await tx.fetchval(
+    async def load(self, connection: Connection, login: int) -> Account | None:
+        """An account with its open positions and pending orders."""
+        row = await connection.fetchrow(QUERIES["account"], login)
+        if row is None:
+            return None
+        trades = await connection.fetch(QUERIES["open_trades"], login)
+        return restored(account_of(row), map(trade_of, trades))
+
+    async def load_busy(self, connection: Connection) -> list[Account]:
+        """Every account that has an open position or a pending order."""
+        trades: dict[int, list[Trade]] = {}
+        for row in await connection.fetch(QUERIES["open_trades"], None):
+            trades.setdefault(row["login"], []).append(trade_of(row))
+        rows = await connection.fetch(QUERIES["busy_accounts"])
+        return [restored(account_of(row), trades.get(row["login"], ())) for row in rows]
+
+    async def change_accounts(self, tx: Connection, accounts: Sequence[Account]) -> None:
+        """Write what is kept of accounts."""
+        columns = list(zip(*(account_row(account) for account in accounts), strict=True))
+        logins = [account.login for account in accounts]
+        await tx.execute(QUERIES["change_accounts"], logins, *map(list, columns))
+
+    async def balances_before(
+        self, connection: Connection, login: int, day_ms: int, month_ms: int
+    ) -> tuple[int, int]:
+        """The balance before a day and before a month began."""
+        row = await connection.fetchrow(QUERIES["balances_before"], login, day_ms, month_ms)
+        return row["day_minor"], row["month_minor"]
+
+    # ── orders ────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_finance_trade(self, tx: Connection, trade: FinanceTrade) -> None:
+        """A finance row in the list of trades."""
+        await tx.execute(
             QUERIES["add_finance_trade"],
-            login,
-            cmd.value,
+            trade.order,
+            trade.login,
+            trade.cmd.value,
             State.CLOSED_NORMAL.value,
-            amount_minor,
-            comment,
-            booked_ms,
+            trade.amount_minor,
+            trade.comment,
+            trade.booked_ms,
         )
-        return FinanceTrade(order, login, cmd, amount_minor, comment, booked_ms)
+
+    async def add_trades(self, tx: Connection, trades: Iterable[Trade]) -> None:
+        """Write orders that are not there yet."""
+        await tx.copy_records_to_table(
+            "trade",
+            schema_name=_SCHEMA,
+            columns=(*TRADE_COLUMNS, "extra"),
+            records=[trade_row(trade) for trade in trades],
+        )
+
+    async def change_trades(self, tx: Connection, trades: Iterable[Trade]) -> None:
+        """Write orders that changed."""
+        columns = zip(*(trade_row(trade) for trade in trades), strict=True)
+        await tx.execute(QUERIES["change_trades"], *map(list, columns))
+
+    async def trades_by_order(self, connection: Connection, orders: Iterable[int]) -> dict[int, Trade]:
+        """Orders by number, whatever became of them."""
+        rows = await connection.fetch(QUERIES["trades_by_order"], list(orders))
+        return {row["order"]: trade_of(row) for row in rows}
+
+    async def take_orders(self, connection: Connection, count: int) -> list[int]:
+        """The next order numbers of the house."""
+        return [row["number"] for row in await connection.fetch(QUERIES["take_orders"], count)]
+
+    async def finished(
+        self, connection: Connection, login: int, by: Filters, limit: int, offset: int
+    ) -> list[Trade]:
+        """A page of what ended, newest first."""
+        rows = await connection.fetch(QUERIES["finished"], login, *by, limit, offset)
+        return [trade_of(row) for row in rows]
+
+    async def finished_totals(self, connection: Connection, login: int, by: Filters) -> Record:
+        """Count and sums of what ended."""
+        return await connection.fetchrow(QUERIES["finished_totals"], login, *by)
+
+    async def history(
+        self, connection: Connection, login: int, from_ms: int, before_ms: int, limit: int
+    ) -> list[Trade]:
+        """What ended in a span of time, newest first."""
+        rows = await connection.fetch(QUERIES["history"], login, from_ms, before_ms, limit)
+        return [trade_of(row) for row in rows]
+
+    async def client_orders(
+        self, connection: Connection, asked: Sequence[tuple[int, str]]
+    ) -> dict[tuple[int, str], ClientOrder]:
+        """What was accepted under these (login, client order id)."""
+        logins, ids = [login for login, _ in asked], [id for _, id in asked]
+        rows = await connection.fetch(QUERIES["client_orders"], logins, ids)
+        return {(row["login"], row["client_order_id"]): ClientOrder(*row) for row in rows}
+
+    async def add_client_orders(self, tx: Connection, orders: Sequence[ClientOrder], now_ms: int) -> None:
+        """Keep what was accepted under clients' own ids."""
+        await tx.execute(QUERIES["add_client_orders"], *map(list, zip(*orders, strict=True)), now_ms)
+
+    async def forget_client_orders(self, connection: Connection, before_ms: int) -> None:
+        """Forget what was accepted before a time."""
+        await connection.execute(QUERIES["forget_client_orders"], before_ms)
+
+    # ── the ledger ────────────────────────────────────────────────────────────────────────────────
 
     async def post(self, tx: Connection, entry: Entry, *, trade: int | None, posted_ms: int) -> int:
         """Write an entry; its id."""
@@ -90,6 +217,61 @@ class Store:
         entry_id: int = row["id"]
         return entry_id
 
+    async def ledger_accounts(
+        self, tx: Connection, wanted: Sequence[LedgerAccount]
+    ) -> dict[LedgerAccount, int]:
+        """The ids of ledger accounts; those that are not there yet are made."""
+        columns = (
+            [a.kind.value for a in wanted],
+            [a.login for a in wanted],
+            [a.currency for a in wanted],
+        )
+        await tx.execute(QUERIES["make_ledger_accounts"], *columns)
+        rows = await tx.fetch(QUERIES["ledger_accounts"], *columns)
+        ids = {(row["kind"], row["login"], row["currency"]): row["id"] for row in rows}
+        return {a: ids[a.kind.value, a.login, a.currency] for a in wanted}
+
+    async def take_entries(self, connection: Connection, count: int) -> list[int]:
+        """The next numbers of ledger entries."""
+        return [row["number"] for row in await connection.fetch(QUERIES["take_entries"], count)]
+
+    async def add_entries(
+        self,
+        tx: Connection,
+        entries: Sequence[tuple[int, str, int, int]],
+        postings: Sequence[tuple[int, int, int]],
+    ) -> None:
+        """Write entries (id, reason, order, ms) and their postings (entry, account, minor units)."""
+        await tx.copy_records_to_table(
+            "entry", schema_name=_SCHEMA, columns=("id", "reason", "trade", "posted_ms"), records=entries
+        )
+        await tx.copy_records_to_table(
+            "posting",
+            schema_name=_SCHEMA,
+            columns=("entry_id", "account_id", "amount_minor"),
+            records=postings,
+        )
+
     async def ledger_sums(self, connection: Connection) -> dict[str, int]:
         """Currency → the sum of all postings where it is not zero: proof of a defect."""
         return dict(await connection.fetch(QUERIES["ledger_sums"]))
+
+    # ── the writer's place ────────────────────────────────────────────────────────────────────────
+
+    async def take_lease(self, tx: Connection) -> int:
+        """Become the writer; the epoch to hold."""
+        epoch: int = await tx.fetchval(QUERIES["take_lease"])
+        return epoch
+
+    async def lease(self, tx: Connection) -> int:
+        """The writer's epoch, held until the transaction ends."""
+        epoch: int = await tx.fetchval(QUERIES["hold_lease"])
+        return epoch
+
+    async def seen(self, connection: Connection) -> list[Seen]:
+        """How far ticks were judged."""
+        return [Seen(*row) for row in await connection.fetch(QUERIES["seen"])]
+
+    async def put_seen(self, tx: Connection, seen: Sequence[Seen]) -> None:
+        """Remember how far ticks were judged."""
+        await tx.execute(QUERIES["put_seen"], *map(list, zip(*sorted(seen), strict=True)))

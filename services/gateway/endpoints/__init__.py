@@ -18,6 +18,8 @@ from services.gateway.endpoints import (
     notifications,
     scan_identity,
     staff,
+    trading,
+    trading_staff,
 )
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.surfaces.dialects import SURFACES
@@ -25,12 +27,14 @@ from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *broker.ROWS,
+    *trading.ROWS,
     *identity.ROWS,
     *scan_identity.ROWS,
     *notifications.ROWS,
     *analysis.ROWS,
     *admin.ROWS,
     *staff.ROWS,
+    *trading_staff.ROWS,
     *house.ROWS,
 )
 

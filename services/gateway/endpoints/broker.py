@@ -6,7 +6,7 @@ from typing import Any
 
 from libs.common import subjects
 from libs.common.errors import InvalidData
-from libs.common.messages import alerts, auth, house, market, trading
+from libs.common.messages import alerts, auth, house, market
 from services.gateway.endpoints.broker_requests import (
     AccountRequest,
     AlertCreateRequest,
@@ -123,10 +123,6 @@ def _watch_update(request: WatchUpdateRequest, caller: Caller) -> market.WatchUp
 
 def _watch_remove(request: SymbolRequest, caller: Caller) -> market.WatchRemove:
     return market.WatchRemove(login=caller.login, symbol=request.symbol)
-
-
-def _balance(request: AccountRequest, caller: Caller) -> trading.AccountAsk:
-    return trading.AccountAsk(login=caller.login)
 
 
 def _alerts(request: AccountRequest, caller: Caller) -> alerts.AlertListAsk:
@@ -409,22 +405,6 @@ MARKET = (
     ),
 )
 
-ACCOUNT = (
-    Endpoint(
-        method="GET",
-        path="/account/balance",
-        surface="broker",
-        tags=("account",),
-        summary="The account's numbers",
-        access=ACCOUNT_OF_OWNER,
-        repeat="safe",
-        request=AccountRequest,
-        command=subjects.ACCOUNT_GET,
-        message=_balance,
-        response=trading.AccountState,
-    ),
-)
-
 ALERTS = (
     Endpoint(
         method="GET",
@@ -523,4 +503,4 @@ ALERTS = (
     ),
 )
 
-ROWS = (*SIGN, *MARKET, *ACCOUNT, *ALERTS)
+ROWS = (*SIGN, *MARKET, *ALERTS)

@@ -113,11 +113,12 @@ MakeMessage = Callable[[Any, Caller], Any]
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a row makes of the owner's reply where that is not the answer itself: ``cookie`` is set on the
-    surface's cookie, "" takes it away, None leaves it."""
+    surface's cookie, "" takes it away, None leaves it; ``status`` None is the row's own."""
 
     body: bytes
     cookie: str | None = None
     max_age_s: int = 0
+    status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,7 @@ class Endpoint:
     status: int = 200  # of a success
     render: Callable[[bytes], Answer] | None = None  # where the owner's reply is not the answer itself
     changes_market: bool = False  # what sockets may see is looked up again before the answer
+    changes_account: bool = False  # trading takes over what the account may do before the answer
     errors: tuple[str, ...] = ()  # codes beyond those every row has
     content_type: str = "application/json"
     unkeyed: bool = False  # takes no Idempotency-Key though it holds no secret: OAuth, MCP, callbacks

@@ -101,6 +101,7 @@ ROWS = (
         message=_user_update,
         response=auth.Account,
         revokes=True,
+        changes_account=True,
         errors=("RET_USER_NOT_FOUND", "GROUP_NOT_FOUND"),
     ),
     _row(

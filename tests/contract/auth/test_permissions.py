@@ -18,6 +18,7 @@ from tests.conftest import wait_until
 from tests.contract.auth.people import PASSWORD, Caller, Town, new_email
 from tests.contract.auth.permissions import KINDS, documented, faults
 from tests.contract.gateway.samples import SAMPLES
+from tests.contract.trading.prepared import PREPARED_ORDERS
 
 # After these a caller's session is over or is another one: they call as somebody new.
 ENDING = {"POST /sign/out", "POST /auth/logout", "PUT /account/password"}
@@ -242,6 +243,7 @@ PREPARED: dict[str, Prepare] = {
     "DELETE /auth/keys/{id}": key_delete_alias,
     "POST /admin/users": user_add,
     "PUT /admin/staff/{login}": staff_update,
+    **PREPARED_ORDERS,
 }
 
 

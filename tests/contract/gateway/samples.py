@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.contract.gateway.samples_identity import IDENTITY
+from tests.contract.trading.samples import TRADING
 
 SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "POST /sign/up": ("/sign/up", {"name": "Ann", "email": "ann@example.com", "password": "secret-1"}),
@@ -21,7 +22,6 @@ SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
     "POST /market/watch": ("/market/watch", {"symbol": "EURUSD", "login": 7}),
     "PUT /market/watch": ("/market/watch", {"symbol": "EURUSD", "login": 7, "color": "#00ff00"}),
     "DELETE /market/watch": ("/market/watch", {"symbol": "EURUSD", "login": 7}),
-    "GET /account/balance": ("/account/balance?login=7", None),
     "GET /price_alert/list": ("/price_alert/list?login=7", None),
     "POST /price_alert": (
         "/price_alert",
@@ -84,3 +84,4 @@ SAMPLES.update(
     {f"POST /v1/{name}": (f"/v1/{name}", PAIR) for name in ("brief", "delta", "candles", "analogs", "demo")}
 )
 SAMPLES["POST /v1/multi"] = ("/v1/multi", {"ticker": "BTC/USDT"})
+SAMPLES.update(TRADING)

@@ -59,3 +59,18 @@ LANGUAGE sql IMMUTABLE AS $$
         WHEN 'where_not_between' THEN field NOT BETWEEN given -> 0 AND given -> 1
     END
 $$;
+
+-- A record that ended, as the list of trades shows it: what conditions are compared with. $2 digits of its money
+CREATE FUNCTION trading.shown(t trading.trade, minor_digits integer) RETURNS jsonb
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object(
+        'order', t."order", 'login', t.login, 'cmd', t.cmd, 'state', t.state, 'symbol', t.symbol,
+        'reason', t.reason, 'volume', t.volume, 'open_time', t.open_ms / 1000, 'close_time', t.close_ms / 1000,
+        'open_price', t.open_points / point, 'close_price', t.close_points / point,
+        'sl', t.sl_points / point, 'tp', t.tp_points / point,
+        'profit', t.profit_minor / unit, 'commission', t.commission_minor / unit,
+        'storage', t.storage_minor / unit,
+        'net_profit', (t.profit_minor + t.commission_minor + t.storage_minor) / unit,
+        'comment', t.comment, 'digits', t.digits, 'expiration', t.expiration_ms / 1000)
+      FROM (SELECT 10::numeric ^ t.digits AS point, 10::numeric ^ minor_digits AS unit) AS scale
+$$;

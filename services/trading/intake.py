@@ -1,0 +1,161 @@
+"""Ticks on their way to the floor, and how far they were judged.
+
+Ticks of a symbol are judged one by one in their order. Where market can't give lost ticks any more, the
+candles that lie whole in the hole stand in for them: each is judged as four prices in the order a replay
+would give them, at the last spread. Whatever is judged, late or not, is judged as of now: an order fills
+by the server's clock at the price that met it.
+
+The place up to which a symbol was judged is written with every commit that concerns the symbol, and once a
+second otherwise; after a restart judging goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import msgspec
+import structlog
+
+from libs.common.bus import Bus, decode
+from libs.common.clock import Clock
+from libs.common.errors import AppError
+from libs.common.messages.market import Quote, TicksSince
+from libs.common.missed_ticks import digits_of, gap_between, ticks_of
+from libs.common.subjects import CANDLES, TICKS_SINCE
+from libs.common.tick_reader import Batch
+from services.trading import commands as c
+from services.trading import metrics
+from services.trading import refusals as no
+from services.trading.armed import Place
+from services.trading.events import TradeCorrected
+from services.trading.floor import Decision, Floor
+from services.trading.markets import RAW, Markets
+from services.trading.position import Trade
+from services.trading.store import Seen
+
+log = structlog.get_logger()
+
+YIELD_EVERY = 500  # ticks judged without letting others run
+
+
+class Intake:
+    """See the module's text."""
+
+    def __init__(self, bus: Bus, clock: Clock, markets: Markets, floor: Callable[[], Floor]) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._markets = markets
+        self._floor = floor
+        self._seqs: dict[Place, int] = {}
+        self._dirty: dict[Place, None] = {}
+        self._writing: list[Place] = []
+        self.records: dict[int, Trade] = {}  # closed orders that staff of this turn ask about
+
+    # ── where judging goes on ─────────────────────────────────────────────────────────────────────
+
+    def restore(self, seen: Sequence[Seen]) -> None:
+        """Go on from what was judged."""
+        self._dirty.clear()
+        self._seqs.update({(row.profile, row.symbol): row.seq for row in seen})
+        self._markets.start(
+            (row.profile, Quote("t", row.symbol, row.bid, row.ask, row.tick_ms // 1000, row.tick_ms, row.seq))
+            for row in seen
+        )
+
+    def start(self, quotes: Sequence[tuple[str, Quote]], judged: Mapping[Place, int]) -> None:
+        """Begin from market's last quotes where nothing was judged before."""
+        fresh = [(profile, quote) for profile, quote in quotes if (profile, quote.symbol) not in judged]
+        self._markets.start(fresh)
+        for profile, quote in fresh:
+            self._seqs[profile, quote.symbol] = quote.seq
+            self._dirty[profile, quote.symbol] = None
+
+    def dirty(self, symbols: Collection[str] | None = None) -> list[Seen]:
+        """The places to write: of these symbols, or all."""
+        self._writing = [place for place in self._dirty if symbols is None or place[1] in symbols]
+        found = []
+        for profile, symbol in self._writing:
+            quote = self._markets.last[profile, symbol]
+            seq = self._seqs[profile, symbol]
+            found.append(Seen(profile, symbol, seq, quote.bid, quote.ask, quote.ctm_ms))
+        return found
+
+    def written(self) -> None:
+        """What ``dirty`` gave is in the tables."""
+        for place in self._writing:
+            self._dirty.pop(place, None)
+        self._writing = []
+
+    # ── judging ───────────────────────────────────────────────────────────────────────────────────
+
+    async def judge(self, batches: Sequence[Batch]) -> list[Decision]:
+        """Put ticks before the floor; what was decided, in order."""
+        decisions: list[Decision] = []
+        count = 0
+        for batch in batches:
+            place = batch.profile, batch.symbol
+            if batch.hole is not None:
+                for quote in await self._missed(place, batch):
+                    metrics.holes.inc()
+                    decisions += self._judge(place, quote)
+            for quote in batch.ticks:
+                decisions += self._judge(place, quote)
+                count += 1
+                if not count % YIELD_EVERY:
+                    await asyncio.sleep(0)
+            last = batch.ticks[-1]
+            self._markets.last[place] = last
+            self._markets.price(place, self._markets.tick_of(last))
+            self._seqs[place] = last.seq
+            self._dirty[place] = None
+        return decisions
+
+    def _judge(self, place: Place, quote: Quote) -> list[Decision]:
+        now_ms = self._clock.now_ms()
+        return self._floor().quote(place, self._markets.tick_of(quote, now_ms), now_ms)
+
+    async def _missed(self, place: Place, batch: Batch) -> list[Quote]:
+        """Prices that the candles of a hole touched; none where no candle lies whole in it."""
+        before, first = self._markets.last.get(place), batch.ticks[0]
+        gap = gap_between(before.ctm_ms, first.ctm_ms) if before is not None else None
+        if before is None or gap is None:
+            return []
+        try:
+            candles = await self._bus.request(CANDLES, gap.ask(batch.symbol))
+            raw_bid = await self._raw_bid(batch.symbol, first)
+        except AppError as e:
+            log.warning("candles of missing ticks not had", symbol=batch.symbol, error=str(e))
+            return []
+        return ticks_of(
+            candles.data,
+            symbol=batch.symbol,
+            shift=first.bid - raw_bid,
+            spread=before.ask - before.bid,
+            digits=digits_of(first.bid, first.ask, before.bid, before.ask),
+            seq=max(before.seq, first.seq - 1),
+        )
+
+    async def _raw_bid(self, symbol: str, tick: Quote) -> float:
+        """The raw bid of a tick, which candles are made of; the tick's own when market has lost it."""
+        ask = TicksSince(symbol=symbol, profile=RAW, after_seq=tick.seq - 1, limit=1)
+        for frame in (await self._bus.request(TICKS_SINCE, ask)).frames:
+            return decode(bytes(frame), Quote).bid
+        return tick.bid
+
+    # ── records ───────────────────────────────────────────────────────────────────────────────────
+
+    def completed(self, asked: c.Input, login: int) -> c.Input:
+        """A correction of an order that is not open any more, with the record as it stands."""
+        if not isinstance(asked, c.StaffUpdate) or asked.order in self._floor().owners:
+            return asked
+        before = self.records.get(asked.order)
+        if before is None or before.login != login:
+            raise no.OrderNotFound(f"order was {asked.order}")
+        return msgspec.structs.replace(asked, before=before)
+
+    def corrected(self, decision: Decision) -> None:
+        """The next correction of this turn starts from what this one made."""
+        for event in decision.outcome.events:
+            if isinstance(event, TradeCorrected) and event.trade.order in self.records:
+                self.records[event.trade.order] = event.trade
