@@ -47,7 +47,8 @@ VALUES (nextval('naive.order_number'), $1, $2, 5, $3, 0, $4, $5, $6, $7) RETURNI
 """
 UPDATE = "UPDATE naive.account SET margin_minor = margin_minor + $2 WHERE login = $1"
 OUTBOX = """
-INSERT INTO naive.outbox (event_id, subject, payload) SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
+INSERT INTO naive.outbox (event_id, subject, payload)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])
 """
 
 
