@@ -28,7 +28,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     name. ``group`` is the account's group (market visibility and price profile). ``expires_at``
     is in Unix seconds, 0 = never. ``address`` is the caller's network address. ``subject`` and
     ``version`` are those of the token (``libs.common.tokens``): a revocation names them. ``mode`` is
-    ``test`` for an API key that sees the same data and spends from a balance of its own.
+    ``test`` for an API key that sees the same data and spends from a balance of its own. ``resource`` is
+    the only address the credential counts for, where it was given for one (RFC 8707).
     """
 
     kind: Literal["anonymous", "account", "customer", "staff", "key"] = "anonymous"
@@ -46,6 +47,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     subject: str = ""
     version: int = 0
     mode: str = "live"
+    resource: str = ""
 
     @property
     def is_staff(self) -> bool:

@@ -20,6 +20,7 @@ from libs.common.messages import (
     alerts,
     analysis,
     auth,
+    auth_oauth,
     auth_people,
     billing,
     house,
@@ -270,6 +271,17 @@ AGENT_KEY_ISSUE = Command(
     effect=True,
     callers=("gateway", "billing"),
 )
+OAUTH_REGISTER = Command(
+    "auth.cmd.oauth.register.v1", auth_oauth.OAuthRegister, auth_oauth.OAuthClient, effect=True
+)
+OAUTH_ASK = Command("auth.cmd.oauth.ask.v1", auth_oauth.OAuthAsk, auth_oauth.OAuthAsked)
+OAUTH_CONSENT = Command(
+    "auth.cmd.oauth.consent.v1", auth_oauth.OAuthConsent, auth_oauth.OAuthCode, effect=True
+)
+OAUTH_EXCHANGE = Command(
+    "auth.cmd.oauth.exchange.v1", auth_oauth.OAuthExchange, auth_oauth.OAuthToken, effect=True
+)
+OAUTH_REVOKE = Command("auth.cmd.oauth.revoke.v1", auth_oauth.OAuthRevoke, house.Done, effect=True)
 SCRIPT_LIST = Command("auth.cmd.script.list.v1", auth_people.ScriptListAsk, auth_people.ScriptList)
 SCRIPT_GET = Command("auth.cmd.script.get.v1", auth_people.ScriptAsk, auth_people.ScriptView)
 SCRIPT_ADD = Command("auth.cmd.script.add.v1", auth_people.ScriptAdd, auth_people.ScriptSaved, effect=True)

@@ -115,6 +115,8 @@ class ApiKey:
     expires_ms: int
     last_used_ms: int
     revoked_ms: int
+    client_id: str = ""  # the OAuth client it was given to
+    resource: str = ""  # the only resource it counts for; "" for everything
 
     def counts(self, *, now_ms: int, address: str) -> bool:
         """Whether it opens a door now, from here."""

@@ -209,3 +209,52 @@ class ScriptNotAdded(AppError):
 
 class SettingsFull(InvalidData):
     """This login keeps settings under as many prefixes as it may."""
+
+
+class OAuthClientUnknown(AppError):
+    """There is no such client, or its metadata can't be had."""
+
+    code = "invalid_client"
+    http_status = 400
+
+
+class BadRedirectUri(AppError):
+    """The address is none a code may be sent to, or not one of the client's."""
+
+    code = "invalid_redirect_uri"
+    http_status = 400
+
+
+class BadClientMetadata(AppError):
+    """The client describes itself as something that is not served here."""
+
+    code = "invalid_client_metadata"
+    http_status = 400
+
+
+class BadGrant(AppError):
+    """The code is unknown, expired or used, or it was given to another client, address or verifier."""
+
+    code = "invalid_grant"
+    http_status = 400
+
+
+class BadOAuthRequest(AppError):
+    """A field of the request is missing or can't be read."""
+
+    code = "invalid_request"
+    http_status = 400
+
+
+class GrantTypeUnknown(AppError):
+    """Only authorization_code is served."""
+
+    code = "unsupported_grant_type"
+    http_status = 400
+
+
+class BadTarget(AppError):
+    """The token is asked for another resource than ours."""
+
+    code = "invalid_target"
+    http_status = 400

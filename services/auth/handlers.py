@@ -7,7 +7,7 @@ from typing import Any
 
 from libs.common import subjects
 from libs.common.bus import Call, Handler
-from libs.common.messages import auth, auth_people, requests
+from libs.common.messages import auth, auth_oauth, auth_people, requests
 from libs.common.messages.house import Done
 from libs.common.principal import Principal
 from libs.common.subjects import Command
@@ -20,6 +20,7 @@ from services.auth.customers import CustomerDoor
 from services.auth.key_door import KeyDoor
 from services.auth.keyring import KeyRing
 from services.auth.mails import Mails
+from services.auth.oauth_door import OAuthDoor
 from services.auth.request_door import RequestDoor
 from services.auth.scan_door import ScanDoor
 from services.auth.service import AuthService
@@ -40,6 +41,7 @@ class UseCases:
     administration: Administration
     scan: ScanDoor
     keys: KeyDoor
+    oauth: OAuthDoor
     mails: Mails
     terminal: Terminal
     requests: RequestDoor
@@ -58,6 +60,7 @@ def handlers_of(use: UseCases) -> Handlers:
         *_administration_handlers(use),
         *_scan_handlers(use),
         *_key_handlers(use),
+        *_oauth_handlers(use),
         *_mail_handlers(use),
         *_terminal_handlers(use),
         *_request_handlers(use),
@@ -269,6 +272,32 @@ def _key_handlers(use: UseCases) -> Handlers:
         (subjects.API_KEY_REVOKE, revoke),
         (subjects.AGENT_KEY_ISSUE, issue),
         (subjects.API_KEY_RESOLVE, resolve),
+    ]
+
+
+def _oauth_handlers(use: UseCases) -> Handlers:
+    async def register(message: auth_oauth.OAuthRegister, call: Call) -> auth_oauth.OAuthClient:
+        return await use.oauth.register(message)
+
+    async def ask(message: auth_oauth.OAuthAsk, call: Call) -> auth_oauth.OAuthAsked:
+        return await use.oauth.ask(message)
+
+    async def consent(message: auth_oauth.OAuthConsent, call: Call) -> auth_oauth.OAuthCode:
+        return await use.oauth.consent(message)
+
+    async def exchange(message: auth_oauth.OAuthExchange, call: Call) -> auth_oauth.OAuthToken:
+        return await use.oauth.exchange(message)
+
+    async def revoke(message: auth_oauth.OAuthRevoke, call: Call) -> Done:
+        await use.oauth.revoke(message)
+        return Done()
+
+    return [
+        (subjects.OAUTH_REGISTER, register),
+        (subjects.OAUTH_ASK, ask),
+        (subjects.OAUTH_CONSENT, consent),
+        (subjects.OAUTH_EXCHANGE, exchange),
+        (subjects.OAUTH_REVOKE, revoke),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from libs.common.db import Connection
 from libs.common.messages.auth_people import (
     AgentKey,
     AgentKeyIssue,
@@ -41,31 +42,17 @@ class KeyDoor:
     async def create(self, message: KeyCreate) -> KeyCreated:
         """A key of a signed-in person."""
         now_ms = self._ground.clock.now_ms()
-        made = self._new(
+        made = self.new_key(
             name=people.read_text("name", message.name, required=True, chars_max=apikeys.NAME_CHARS_MAX),
             scopes=apikeys.read_scopes(message.scopes),
             mode=apikeys.read_mode(message.mode),
             ip_allow=apikeys.read_ip_allow(message.ip_allow),
             expires_ms=apikeys.read_expiry(message.expires_at, now_ms),
         )
-        key = apikeys.make_key(self._ground.ids.token(32), made.mode)
         async with self._ground.database.transaction() as tx:
-            await self._ground.store.lock_person(tx, message.person_id)
-            person = await self._ground.store.person(tx, message.person_id)
-            if person is None:
-                raise NotSignedIn
-            _check_tier(person, made.scopes, now_ms)
-            if len(await self._keys.keys_of(tx, person.person_id)) >= apikeys.KEYS_MAX:
-                raise KeyLimitReached
-            made = replace(
-                made,
-                person_id=person.person_id,
-                email_key=person.email_key,
-                prefix=apikeys.prefix_of(key),
-            )
-            await self._keys.insert_key(tx, made, hash_token(key))
-            await self._ground.say(tx, KEY_ISSUED, _issued(made, "scan", ""), key=made.key_id)
+            key = await self.insert(tx, replace(made, person_id=message.person_id), "scan", "")
         self._ground.relay.wake()
+        made = replace(made, prefix=apikeys.prefix_of(key))
         return KeyCreated(
             id=made.key_id,
             key=key,
@@ -81,20 +68,35 @@ class KeyDoor:
     async def issue(self, message: AgentKeyIssue) -> AgentKey:
         """A key for whoever gives an e-mail. It never belongs to a person: nobody proved anything."""
         email = people.read_email(message.email)
-        made = self._new(
+        made = self.new_key(
             name=people.read_text("name", message.name, chars_max=apikeys.NAME_CHARS_MAX),
             scopes=("read",),
             mode="live",
         )
-        key = apikeys.make_key(self._ground.ids.token(32), made.mode)
-        made = replace(made, email_key=email.key, prefix=apikeys.prefix_of(key))
         async with self._ground.database.transaction() as tx:
-            await self._keys.insert_key(tx, made, hash_token(key))
-            await self._ground.say(tx, KEY_ISSUED, _issued(made, "analysis", message.ip), key=made.key_id)
+            key = await self.insert(tx, replace(made, email_key=email.key), "analysis", message.ip)
         self._ground.relay.wake()
         return AgentKey(key=key, key_id=made.key_id, email_key=email.key)
 
-    def _new(
+    async def insert(self, tx: Connection, new: ApiKey, origin: str, address: str) -> str:
+        """Keep a new key and say so; the key itself. Its person, if it has one, must be there, of the tier
+        its scopes need, and below the limit."""
+        key = apikeys.make_key(self._ground.ids.token(32), new.mode)
+        new = replace(new, prefix=apikeys.prefix_of(key))
+        if new.person_id is not None:
+            await self._ground.store.lock_person(tx, new.person_id)
+            person = await self._ground.store.person(tx, new.person_id)
+            if person is None:
+                raise NotSignedIn
+            _check_tier(person, new.scopes, new.created_ms)
+            if len(await self._keys.keys_of(tx, person.person_id)) >= apikeys.KEYS_MAX:
+                raise KeyLimitReached
+            new = replace(new, email_key=person.email_key)
+        await self._keys.insert_key(tx, new, hash_token(key))
+        await self._ground.say(tx, KEY_ISSUED, _issued(new, origin, address), key=new.key_id)
+        return key
+
+    def new_key(
         self,
         *,
         name: str,
@@ -103,6 +105,7 @@ class KeyDoor:
         ip_allow: tuple[str, ...] = (),
         expires_ms: int = 0,
     ) -> ApiKey:
+        """A key that is nobody's yet."""
         return ApiKey(
             key_id=f"key_{self._ground.ids.event_id().replace('-', '')}",
             person_id=None,
@@ -162,6 +165,7 @@ class KeyDoor:
             address=message.ip,
             subject=f"key:{key.key_id}",
             mode=key.mode,
+            resource=key.resource,
         )
 
 
@@ -198,4 +202,5 @@ def _view(key: ApiKey) -> KeyView:
         expires_at=iso_or_none(key.expires_ms),
         last_used_at=iso_or_none(key.last_used_ms),
         ip_allow=key.ip_allow,
+        client_id=key.client_id or None,
     )

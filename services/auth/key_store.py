@@ -58,6 +58,8 @@ class KeyStore:
             list(key.ip_allow),
             key.created_ms,
             key.expires_ms,
+            key.client_id,
+            key.resource,
         )
 
     async def keys_of(self, db: Connection, person_id: int) -> list[ApiKey]:

@@ -26,6 +26,7 @@ from services.auth.key_door import KeyDoor
 from services.auth.key_store import KeyStore
 from services.auth.keyring import KeyRing
 from services.auth.mails import Mails
+from services.auth.oauth_door import OAuthDoor
 from services.auth.opening import Opening, SignUpRules
 from services.auth.request_door import RequestDoor
 from services.auth.request_store import RequestStore
@@ -94,6 +95,7 @@ def _use_cases(
     opening = Opening(ground, doorkeeper, SignUpRules(config.signup == "on", config.sign_up_groups))
     sessions = Sessions(ground, SessionStore(), keyring)
     credentials = Credentials(ground, doorkeeper, sessions)
+    key_door = KeyDoor(ground, keys, sessions)
     return UseCases(
         service=AuthService(ground, opening, doorkeeper, sessions),
         sessions=sessions,
@@ -101,7 +103,8 @@ def _use_cases(
         customers=CustomerDoor(ground, opening, doorkeeper, sessions, sealer),
         administration=Administration(ground, opening, doorkeeper, sessions),
         scan=ScanDoor(ground, keys, opening, doorkeeper, sessions),
-        keys=KeyDoor(ground, keys, sessions),
+        keys=key_door,
+        oauth=OAuthDoor(ground, keys, key_door, sessions),
         mails=Mails(ground, keys, credentials),
         terminal=Terminal(ground, TerminalStore()),
         requests=RequestDoor(ground, RequestStore(), sealer),
@@ -127,6 +130,7 @@ async def _tidy(use: UseCases, base: Base, store: Store) -> None:
             await use.keyring.refresh()
             await use.sessions.tidy()
             await use.requests.tidy()
+            await use.oauth.tidy()
             async with base.database.connection() as db:
                 await KeyStore().forget_mail_tokens(db, base.clock.now_ms())
                 await store.forget_failures(db, base.clock.now_ms() - MEMORY_MS)

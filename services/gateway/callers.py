@@ -59,11 +59,14 @@ class Callers:
 
     async def _whose(self, surface: Surface, token: str, address: str, *, cookie: bool) -> Principal:
         try:
-            return await self.verify(token, address=address, cookie=cookie)
+            principal = await self.verify(token, address=address, cookie=cookie)
         except RemoteError as e:
             if e.http_status == 401 and surface.name != "scan":
                 raise NotAuthenticated from e  # auth says it in the scan surface's words
             raise
+        if principal.resource:  # it was given for our MCP address and counts nowhere else
+            raise NotAuthenticated("this token counts for another resource")
+        return principal
 
     async def resolve(self, row: Endpoint, principal: Principal, token: str, request: Any) -> Caller:
         """The caller with the account the call is about and its group."""

@@ -63,7 +63,10 @@ class Identities:
                 return await self.principal(upgrade.session, address=upgrade.address, cookie=True)
             raise NotAuthenticated
         if credential.startswith(KEY_PREFIXES):
-            return await self.principal(credential, address=upgrade.address)
+            principal = await self.principal(credential, address=upgrade.address)
+            if principal.resource:
+                raise NotAuthenticated("this token counts for another resource")
+            return principal
         return await self._tokens.stream_principal(credential)
 
     async def _ask(self, credential: str, ask: Callable[[], Awaitable[Principal]]) -> Principal:

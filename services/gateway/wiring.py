@@ -27,6 +27,7 @@ from libs.common.messages.auth import (
 from libs.common.messages.auth_people import CookieResolve, KeyResolve
 from libs.common.messages.market import GroupView, GroupViewAsk
 from libs.common.messages.trading_orders import AccountSync, MarketSync
+from libs.common.outbound import Outbound
 from libs.common.plans import PlansFile
 from libs.common.principal import Principal
 from libs.common.service import VERSION, App, Bare
@@ -56,6 +57,8 @@ from services.gateway.identities import Identities
 from services.gateway.keyed import Keyed
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.metering import Metering
+from services.gateway.oauth import handlers as oauth
+from services.gateway.oauth.documents import AGENT, Documents
 from services.gateway.pacing import Pacing
 from services.gateway.pages.answers import Documentation
 from services.gateway.requests import RequestReader
@@ -146,6 +149,8 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         document = openapi.document(ENDPOINTS, version=VERSION, server_url=config.public_url or "/")
         health = Health(base.bus, services_of(config.services), own_problems, base.clock)
         plans = PlansFile(config.plans_file, base.clock)
+        callers = Callers(identities.principal, house.account, config.public_url)
+        documentation = Documentation(document)
         door = Door(
             Ports(
                 bus=base.bus,
@@ -153,7 +158,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 ids=base.ids,
                 router=Router(ENDPOINTS),
                 readers={row.name: RequestReader(row) for row in ENDPOINTS},
-                callers=Callers(identities.principal, house.account, config.public_url),
+                callers=callers,
                 addresses=addresses,
                 geo=Geo(config.geo_header, config.geo_block, addresses),
                 windows=windows,
@@ -162,8 +167,9 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 metering=metering,
                 pacing=Pacing(windows, plans, base.clock),
                 locals={
-                    **handlers_of(health, tokens, Documentation(document), msgspec.json.encode(document)),
+                    **handlers_of(health, tokens, documentation, msgspec.json.encode(document)),
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
+                    **oauth.handlers_of(_oauth_ports(callers, identities, tokens, base)),
                 },
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
                 refresh_market=lambda: house.market_changed(views),
@@ -183,6 +189,17 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
         await _fetch_keys(tokens)
         yield App()
+
+
+def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base: Bare) -> oauth.OAuthPorts:
+    return oauth.OAuthPorts(
+        bus=base.bus,
+        of_cookie=lambda session: identities.principal(session, cookie=True),
+        is_own=callers.is_own,
+        documents=Documents(Outbound(AGENT), base.clock),
+        ids=base.ids,
+        learn_revocations=tokens.learn_revocations,
+    )
 
 
 def _open_stream(

@@ -18,7 +18,7 @@ from services.notifier.channels.discord import DiscordChannel
 from services.notifier.channels.email import EmailChannel, MailWriter, read_server
 from services.notifier.channels.log import LogChannel
 from services.notifier.channels.ntfy import NtfyChannel
-from services.notifier.channels.outbound import Outbound
+from services.notifier.channels.outbound import AGENT, Outbound
 from services.notifier.channels.slack import SlackChannel
 from services.notifier.channels.telegram import TelegramChannel
 from services.notifier.channels.webhook import WebhookChannel
@@ -71,7 +71,7 @@ async def build(config: NotifierConfig, base: Base) -> AsyncIterator[App]:
 def assemble(config: NotifierConfig, base: Base) -> Parts:
     """Every part, nothing running yet."""
     store, templates, vault = Store(), rendering.load(), _vault(config, base)
-    outbound = Outbound(allow_private=config.allows_private)
+    outbound = Outbound(AGENT, allow_private=config.allows_private)
     telegram = TelegramChannel(outbound, config.telegram_api_url, config.telegram_bot_token)
     channels = _channels(config, base, outbound, vault, telegram)
     courier = Courier(

@@ -257,6 +257,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str | None
     last_used_at: str | None
     ip_allow: tuple[str, ...]
+    client_id: str | None = None  # the OAuth client that was given it
 
 
 class KeyListAsk(msgspec.Struct, frozen=True, kw_only=True):

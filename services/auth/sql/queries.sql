@@ -446,16 +446,16 @@ RETURNING session_id, subject, person_id;
 -- name: insert_key
 -- A new key.
 -- $1 key_id  $2 hash  $3 person_id  $4 email_key  $5 name  $6 prefix  $7 scopes  $8 mode  $9 ip_allow
--- $10 created_ms  $11 expires_ms
+-- $10 created_ms  $11 expires_ms  $12 client_id  $13 resource
 INSERT INTO auth.api_key (key_id, hash, person_id, email_key, name, prefix, scopes, mode, ip_allow,
-                          created_ms, expires_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+                          created_ms, expires_ms, client_id, resource)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13);
 
 -- name: keys_of
 -- A person's keys that were not revoked, newest first.
 -- $1 person_id
 SELECT key_id, person_id, email_key, name, prefix, scopes, mode, ip_allow, created_ms, expires_ms,
-       last_used_ms, revoked_ms
+       last_used_ms, revoked_ms, client_id, resource
   FROM auth.api_key
  WHERE person_id = $1 AND revoked_ms = 0
  ORDER BY created_ms DESC, key_id DESC;
@@ -464,7 +464,7 @@ SELECT key_id, person_id, email_key, name, prefix, scopes, mode, ip_allow, creat
 -- A key by what is kept of it.
 -- $1 hash
 SELECT key_id, person_id, email_key, name, prefix, scopes, mode, ip_allow, created_ms, expires_ms,
-       last_used_ms, revoked_ms
+       last_used_ms, revoked_ms, client_id, resource
   FROM auth.api_key
  WHERE hash = $1;
 

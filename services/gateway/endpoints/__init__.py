@@ -16,6 +16,7 @@ from services.gateway.endpoints import (
     house,
     identity,
     notifications,
+    oauth,
     scan_identity,
     staff,
     trading,
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *admin.ROWS,
     *staff.ROWS,
     *trading_staff.ROWS,
+    *oauth.ROWS,
     *house.ROWS,
 )
 

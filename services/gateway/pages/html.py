@@ -45,7 +45,8 @@ _FIELDS_HEAD = "<tr><th>field</th><th>in</th><th>required</th><th>type</th><th>a
 
 
 @cache
-def _style() -> str:
+def style() -> str:
+    """The one style sheet."""
     return _STYLE.read_text(encoding="utf-8")
 
 
@@ -158,7 +159,7 @@ def _frame(title: str, body: str, pages: Iterable[Page]) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)} · Tradewind</title>"
-        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{_style()}</style></head>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{style()}</style></head>'
         f'<body><div class="frame"><nav><a class="brand" href="/docs">Tradewind</a>{_menu(pages)}</nav>'
         f"<main>{body}</main></div></body></html>"
     )

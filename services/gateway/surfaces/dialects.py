@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from services.gateway.surfaces.analysis import AnalysisSurface
 from services.gateway.surfaces.base import Surface
 from services.gateway.surfaces.broker import AdminSurface, BrokerSurface, HouseSurface
+from services.gateway.surfaces.oauth import OAuthSurface
 from services.gateway.surfaces.prices import PricesSurface
 from services.gateway.surfaces.scan import ScanSurface
 from services.gateway.surfaces.signals import SignalsSurface
@@ -21,6 +22,7 @@ SURFACES: Mapping[str, Surface] = {
         ScanSurface(),
         SignalsSurface(),
         PricesSurface(),
+        OAuthSurface(),
     )
 }
 

@@ -40,6 +40,7 @@ IDENTITY: dict[str, tuple[str, dict[str, Any] | None]] = {
     **{f"GET {folder}": (folder, None) for folder in ("/api/v1/keys", "/auth/keys")},
     **{f"DELETE {folder}/{{id}}": (f"{folder}/key_1", None) for folder in ("/api/v1/keys", "/auth/keys")},
     "POST /v1/keys": ("/v1/keys", {"email": "ann@example.com"}),
+    "POST /oauth/register": ("/oauth/register", {"redirect_uris": ["https://app.example/back"]}),
     "GET /admin/users/{login}": ("/admin/users/7", None),
     "PUT /admin/users/{login}": ("/admin/users/7", {"comment": "c"}),
     "POST /admin/sso": ("/admin/sso", {"login": 7}),

@@ -17,7 +17,7 @@ from tests.integration.notifier.receivers import Receiver, status
 @pytest_asyncio.fixture
 async def strict() -> AsyncIterator[Outbound]:
     """As in production, with less patience."""
-    outbound = Outbound(total_s=1.0)
+    outbound = Outbound("test", total_s=1.0)
     yield outbound
     await outbound.close()
 
@@ -25,7 +25,7 @@ async def strict() -> AsyncIterator[Outbound]:
 @pytest_asyncio.fixture
 async def lenient() -> AsyncIterator[Outbound]:
     """As in the other tests: private addresses may be called."""
-    outbound = Outbound(allow_private=True, total_s=1.0)
+    outbound = Outbound("test", allow_private=True, total_s=1.0)
     yield outbound
     await outbound.close()
 

@@ -39,6 +39,7 @@ SHAPES = {
     "scan": ["code", "detail", "hint", "meta"],
     "signals": ["statusCode", "message", "error"],
     "prices": ["status", "error", "message"],
+    "oauth": ["error", "error_description"],
 }
 
 

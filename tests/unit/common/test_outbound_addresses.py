@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.addresses import refusal
+from libs.common.addresses import refusal
 
 # First and last address of what is not the public internet: IANA special-purpose registries (2025), multicast
 # and reserved space, and the metadata addresses of large clouds that lie in public space.

@@ -1,0 +1,1 @@
+"""OAuth's pages and addresses. What a client may ask, and codes and grants, are auth's."""
