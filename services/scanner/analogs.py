@@ -8,6 +8,7 @@ order nor the threshold hangs on the dust of running sums. Pure.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 _DIRECT_WINDOW = 96  # up to here a plain correlation is faster than a Fourier transform
 _CHUNK = 128  # candidates that are computed anew at a time
 _BLOCK = 1 << 13  # of a transform: what fits a core's cache
-_MARGIN = 1e-9  # of a similarity, for the dust of the products
+_MARGIN = 1e-8  # of a similarity, for the dust of the products
 
 
 class Match(NamedTuple):
@@ -141,28 +142,35 @@ def _accepted(
 def _hopeful(close: Floats, query: Floats) -> tuple[NDArray[np.int64], Floats]:
     """The ends of the windows that may reach the threshold, and what each can reach at most, descending.
 
-    By running sums over closes centred once. What such a sum may be off is bounded by the number of
-    additions; taken off a window's variance it gives the most the similarity can be.
+    With P the product of a window and the query, and S1 and S2 the window's sum and square sum, the
+    similarity is P / sqrt(window * S2 - S1 * S1): running sums over closes centred once. What their
+    additions may be off is taken from the divisor, so that the quotient is the most it can be; a divisor
+    of 0 or less bounds nothing.
     """
-    window = len(query)
+    window, n = len(query), len(close)
     x = close - close.mean()
-    size = np.abs(x)
-    doubt = 8.0 * np.finfo(np.float64).eps * len(x) * float(size.max()) * float(size.sum()) / window
-    variance = _sums(np.square(x), window) / window
-    variance -= np.square(_sums(x, window) / window) + doubt
-    products = _products(x, query) / window
-    floor = (k.ANALOG_SIMILARITY - _MARGIN) ** 2
-    places = np.nonzero((products > 0) & (products * products >= floor * variance) | (variance <= doubt))[0]
-    sure = variance[places] > doubt
-    reach = products[places] / np.sqrt(np.where(sure, variance[places], 1.0))
+    squares = np.cumsum(np.square(x))
+    largest, total = max(float(x.max()), -float(x.min())), float(squares[-1])
+    spread = _differences(squares, window)
+    spread *= window
+    sums = _differences(np.cumsum(x), window)
+    spread -= np.square(sums, out=sums)
+    additions = 4.0 * np.finfo(np.float64).eps * n
+    spread -= additions * window * (total + 2.0 * largest * math.sqrt(n * total))
+    products = _products(x, query)
+    np.maximum(products, 0.0, out=products)
+    spread *= (k.ANALOG_SIMILARITY - _MARGIN) ** 2
+    places = np.nonzero(np.square(products) >= spread)[0]
+    below = spread[places] / (k.ANALOG_SIMILARITY - _MARGIN) ** 2
+    sure = below > 0
+    reach = products[places] / np.sqrt(np.where(sure, below, 1.0))
     bounds = np.where(sure, reach + _MARGIN, np.inf)
-    order = np.argsort(-bounds, kind="stable")
+    order = np.argsort(bounds)[::-1]  # of equal bounds any may come first
     return places[order] + window - 1, bounds[order]
 
 
-def _sums(values: Floats, window: int) -> Floats:
-    """The sum of every window."""
-    running = np.cumsum(values)
+def _differences(running: Floats, window: int) -> Floats:
+    """The sum of every window from the running sum."""
     out = running[window - 1 :].copy()
     out[1:] -= running[:-window]
     return out
