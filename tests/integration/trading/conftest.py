@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 import pytest_asyncio
 
+from libs.common.bus_nats import NatsBus
+from libs.common.db import Database
 from tests.conftest import empty_streams
 from tests.databases import Databases
 from tests.house import House
 from tests.integration.trading.floor_client import Staff, Trader, staff_of, trader_of
+from tests.integration.trading.stage import MarketStand, Stage
 from tests.servers import NatsServer
 
 
@@ -27,6 +30,19 @@ async def broker(
             yield house
         finally:
             await house.stop()
+
+
+@pytest_asyncio.fixture
+async def stage(bus: NatsBus, database: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Stage]:
+    """Trading in this process, with EURUSD quoted at 1.10000/1.10010 and nobody there."""
+    market = MarketStand(bus)
+    await market.open()
+    await market.put("EURUSD", 1.1, 1.1001)
+    running = Stage(bus, await database("trading"), market)
+    await running.start()
+    yield running
+    if running.running:
+        await running.stop()
 
 
 @pytest_asyncio.fixture

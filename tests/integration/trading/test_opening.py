@@ -3,106 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 import asyncpg
-import orjson
 import pytest
-import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.common.bus import Entry, encode
 from libs.common.bus_nats import NatsBus
-from libs.common.clock import ManualClock
-from libs.common.db import Database
-from libs.common.errors import AppError, InvalidData, RemoteError, ServiceUnavailable
-from libs.common.ids import RandomIds
+from libs.common.errors import InvalidData, RemoteError, ServiceUnavailable
 from libs.common.messages.auth import AccountOpened
-from libs.common.messages.market import Group, GroupGet
-from libs.common.messages.trading import AccountAsk, AccountOpen
-from libs.common.outbox import Outbox, Relay
+from libs.common.messages.trading import AccountAsk
 from libs.common.streams import TRADING_ACCOUNTS
-from libs.common.subjects import ACCOUNT_GET, ACCOUNT_OPEN, ACCOUNT_OPENED, GROUP_GET, account_pushes
+from libs.common.subjects import ACCOUNT_GET, ACCOUNT_OPEN, ACCOUNT_OPENED
 from services.trading.errors import AccountDiffers, UserUnknown
-from services.trading.handlers import handlers_of, on_account_opened
+from services.trading.handlers import on_account_told
 from services.trading.ledger import Reason, finance
-from services.trading.service import Claim, TradingService
-from services.trading.store import QUERIES, Store
+from services.trading.service import Claim
+from services.trading.store import QUERIES
 from tests.conftest import wait_until
 from tests.house import House
+from tests.integration.trading.stage import NOW, Stage, wanted
 
 FINANCE = (Reason.BALANCE_IN, Reason.BALANCE_OUT, Reason.CREDIT_IN, Reason.CREDIT_OUT)
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-class GroupNotFound(AppError):
-    """No such group."""
-
-    code = "GROUP_NOT_FOUND"
-    http_status = 404
-
-
-@dataclass
-class Groups:
-    """The market's answer about groups, on the real bus."""
-
-    deposits: dict[str, float] = field(default_factory=lambda: {"demo": 10_000.0, "empty": 0.0, "yen": 500.0})
-    asked: int = 0
-
-    async def answer(self, ask: GroupGet, call: Any) -> Group:
-        self.asked += 1
-        if ask.group not in self.deposits:
-            raise GroupNotFound(f"no group {ask.group}")
-        return Group(group=ask.group, default_deposit=self.deposits[ask.group])
-
-
-@dataclass
-class Stage:
-    service: TradingService
-    database: Database
-    bus: NatsBus
-    groups: Groups
-    store: Store
-
-    async def pushes(self, login: int) -> list[list[Any]]:
-        """The frames of an account's push history."""
-        window = await self.bus.history("PUSH", account_pushes(login), 0, 100)
-        return [orjson.loads(stored.payload) for stored in window.entries]
-
-    async def rows(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
-        async with self.database.connection() as connection:
-            return [tuple(row) for row in await connection.fetch(sql, *arguments)]
-
-
-@pytest_asyncio.fixture
-async def stage(bus: NatsBus, database: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Stage]:
-    groups = Groups()
-    await bus.serve(GROUP_GET, groups.answer)
-    pool = await database("trading")
-    relay = Relay("trading", pool, bus, ManualClock(NOW))
-    await relay.start()
-    store = Store()
-    service = TradingService(
-        bus=bus,
-        database=pool,
-        store=store,
-        outbox=Outbox("trading"),
-        relay=relay,
-        clock=ManualClock(NOW),
-        ids=RandomIds(),
-    )
-    yield Stage(service, pool, bus, groups, store)
-    await relay.stop()
-
-
-def wanted(login: int = 500, group: str = "demo", currency: str = "USD") -> AccountOpen:
-    return AccountOpen(
-        login=login, person_id=9, group=group, currency=currency, leverage=100, opened_ms=1_772_000_000_000
-    )
 
 
 async def test_opening_books_the_default_deposit_and_tells_the_sockets(stage: Stage) -> None:
@@ -113,7 +36,8 @@ async def test_opening_books_the_default_deposit_and_tells_the_sockets(stage: St
         10_000.0,
         0.0,
     )
-    frames = await wait_until(lambda: stage.pushes(500))
+    await wait_until(lambda: stage.pushes(500))
+    frames = await stage.pushes(500)
     booked_s = int(NOW.timestamp())
     order = frames[0][1]
     assert frames == [
@@ -189,26 +113,8 @@ async def test_refusals_change_nothing(stage: Stage) -> None:
         await stage.service.open_account(wanted(currency="EUR"))
 
 
-async def test_without_market_an_opening_is_refused_as_unavailable(
-    bus: NatsBus, database: Callable[[str], Awaitable[Database]]
-) -> None:
-    pool = await database("trading")
-    relay = Relay("trading", pool, bus, ManualClock(NOW))
-    service = TradingService(
-        bus=bus,
-        database=pool,
-        store=Store(),
-        outbox=Outbox("trading"),
-        relay=relay,
-        clock=ManualClock(NOW),
-        ids=RandomIds(),
-    )
-    with pytest.raises(ServiceUnavailable):
-        await service.open_account(wanted())
-
-
 async def test_a_fact_delivered_twice_and_a_command_make_one_account(stage: Stage) -> None:
-    reading = await stage.bus.consume(TRADING_ACCOUNTS, on_account_opened(stage.service))
+    reading = await stage.bus.consume(TRADING_ACCOUNTS, on_account_told(stage.service))
     opened = AccountOpened(
         login=700,
         person_id=3,
@@ -255,10 +161,16 @@ async def test_a_fact_delivered_twice_and_a_command_make_one_account(stage: Stag
 async def test_the_database_holds_the_sum_at_zero_and_the_balance_at_its_postings(
     stage: Stage, operations: list[tuple[Reason, int, int]]
 ) -> None:
+    async def balance_of(login: int) -> int:
+        async with stage.database.connection() as connection:
+            known = await stage.store.account(connection, login)
+        assert known is not None
+        return known.balance_minor
+
     expected: dict[int, int] = {}
     for login in (1, 2, 3):
-        known = await stage.service.open_account(wanted(login=login, group="empty"))
-        expected[login] = round(known.balance * 100)
+        await stage.service.open_account(wanted(login=login, group="empty"))
+        expected[login] = await balance_of(login)
     for reason, login, amount in operations:
         signed = amount if reason in (Reason.BALANCE_IN, Reason.CREDIT_IN) else -amount
         async with stage.database.transaction() as tx:
@@ -268,7 +180,7 @@ async def test_the_database_holds_the_sum_at_zero_and_the_balance_at_its_posting
     async with stage.database.connection() as connection:
         assert await stage.store.ledger_sums(connection) == {}
     for login, balance in expected.items():
-        assert (await stage.service.account(AccountAsk(login=login))).balance == balance / 100
+        assert await balance_of(login) == balance
 
 
 async def test_the_database_refuses_an_entry_that_does_not_balance_and_any_change_of_a_posting(
@@ -294,8 +206,9 @@ async def test_every_query_prepares(stage: Stage) -> None:
 
 
 async def test_the_process_opens_an_account_and_shows_it_after_a_restart(house: House, bus: NatsBus) -> None:
-    groups = Groups()
-    await bus.serve(GROUP_GET, groups.answer)
+    await house.start("market")
+    with pytest.raises(ServiceUnavailable):
+        await bus.request(ACCOUNT_OPEN, wanted())
     await house.start("trading")
     state = await bus.request(ACCOUNT_OPEN, wanted())
     assert state.balance == 10_000.0
@@ -306,7 +219,3 @@ async def test_the_process_opens_an_account_and_shows_it_after_a_restart(house: 
         await bus.request(ACCOUNT_GET, AccountAsk(login=501))
     assert (refused.value.code, refused.value.http_status) == ("INVALID_USER", 400)
     assert "tradewind_trading_accounts_opened" in await house.running["trading-0"].metrics()
-
-
-async def test_handlers_answer_the_commands_of_the_map(stage: Stage) -> None:
-    assert {command for command, _ in handlers_of(stage.service)} == {ACCOUNT_OPEN, ACCOUNT_GET}
