@@ -187,6 +187,27 @@ async def check_audit(patient: Patient) -> str:
     return f"{checked.rows} rows in an unbroken chain"
 
 
+async def check_ledger(patient: Patient) -> str:
+    """Account money is whole: all postings sum to zero, and every balance is what its orders brought."""
+    if "trading" not in patient.schemas:
+        return "this stack runs without trading"
+    for row in await _ask(patient, "ledger_sums", "trading"):
+        raise Unsound(
+            f"postings in {row['currency']} sum to {row['amount_minor']} minor units, not to zero: "
+            "compare trading.posting with a backup"
+        )
+    wrong = await _ask(patient, "ledger_differences", "trading")
+    if wrong:
+        first = wrong[0]
+        raise Unsound(
+            f"{len(wrong)} accounts differ from their orders, login {first['login']} by "
+            f"{first['balance_minor']} minor units of balance and {first['credit_minor']} of credit: "
+            "compare trading.trade and trading.posting with a backup"
+        )
+    size = (await _ask(patient, "ledger_size", "trading"))[0]
+    return f"{size['entries']} entries over {size['accounts']} accounts, nothing missing"
+
+
 async def _quiet(error: Exception) -> None:
     """What the driver would print is in the line of the check."""
 
@@ -221,6 +242,7 @@ CHECKS: tuple[tuple[str, Callable[[Patient], Awaitable[str]]], ...] = (
     ("outboxes", check_outboxes),
     ("streams", check_streams),
     ("audit", check_audit),
+    ("ledger", check_ledger),
 )
 
 

@@ -35,6 +35,8 @@ class Floating:
         """(subject, frame) of what is due now."""
         for account, _ in decisions:
             self._facts_s[account.login] = now_s
+            if account.books:
+                self._told[account.login] = floor.revaluer.profit(account.login)
         if now_s < self._next_s:
             return []
         self._next_s = now_s + EVERY_S
@@ -67,7 +69,7 @@ class Floating:
             for login, account in floor.accounts.items()
             if account.books
             and login not in self._facts_s
-            and floor.revaluer.profit(login) != self._told.get(login)
+            and (profit := floor.revaluer.profit(login)) != self._told.setdefault(login, profit)
         )
         late = [login for login in moved if login >= self._from]
         return late + moved[: len(moved) - len(late)]

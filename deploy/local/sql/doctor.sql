@@ -13,3 +13,41 @@ SELECT name, checksum FROM "{schema}".migration;
 SELECT count(*) AS waiting, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age_s
   FROM "{schema}".outbox
  WHERE published_at IS NULL;
+
+-- name: ledger_sums
+-- Currencies in which all postings of trading do not sum to zero.
+SELECT l.currency, sum(p.amount_minor)::bigint AS amount_minor
+  FROM "{schema}".posting AS p
+  JOIN "{schema}".ledger_account AS l ON l.id = p.account_id
+ GROUP BY l.currency
+HAVING sum(p.amount_minor) <> 0;
+
+-- name: ledger_differences
+-- Accounts whose postings are not what their closed orders and finance operations say, in minor units.
+WITH posted AS (
+    SELECT l.login, sum(p.amount_minor) FILTER (WHERE l.kind = 'balance') AS balance,
+           sum(p.amount_minor) FILTER (WHERE l.kind = 'credit') AS credit
+      FROM "{schema}".posting AS p
+      JOIN "{schema}".ledger_account AS l ON l.id = p.account_id
+     WHERE l.login > 0
+     GROUP BY l.login
+), recorded AS (
+    SELECT login,
+           sum(profit_minor + commission_minor + storage_minor) FILTER (WHERE cmd IN (0, 1, 6, 8)) AS balance,
+           sum(profit_minor) FILTER (WHERE cmd IN (7, 9)) AS credit
+      FROM "{schema}".trade
+     WHERE state IN (3, 4, 5)
+     GROUP BY login
+)
+SELECT coalesce(p.login, r.login) AS login,
+       (coalesce(p.balance, 0) - coalesce(r.balance, 0))::bigint AS balance_minor,
+       (coalesce(p.credit, 0) - coalesce(r.credit, 0))::bigint AS credit_minor
+  FROM posted AS p
+  FULL JOIN recorded AS r USING (login)
+ WHERE coalesce(p.balance, 0) <> coalesce(r.balance, 0) OR coalesce(p.credit, 0) <> coalesce(r.credit, 0)
+ ORDER BY 1;
+
+-- name: ledger_size
+-- How many entries the ledger has, over how many accounts of clients.
+SELECT (SELECT count(*) FROM "{schema}".entry) AS entries,
+       (SELECT count(*) FROM "{schema}".margin_account) AS accounts;
