@@ -56,6 +56,7 @@ SETTINGS: dict[str, Setting] = {
     "SIGNUP": Setting("whether people may sign up by themselves: on or off", "on"),
     "SIGNUP_GROUPS": Setting("comma-separated groups a sign-up may name; the first is the default", "demo"),
     "ALERTS_PER_ACCOUNT": Setting("price alerts an account may have", "10000"),
+    "RULES_PER_ACCOUNT": Setting("alert rules an account may have", "500"),
     "GATEWAY_PROCESSES": Setting("gateway processes that share the port", "1"),
     "PROCESS_INDEX": Setting("index of this process among its service's processes", "0"),
     "METRICS_PORT": Setting("port of a service's own metrics and probes; 0 takes a free one", "0"),
@@ -129,6 +130,13 @@ SETTINGS: dict[str, Setting] = {
     ),
     "LLM_URL": Setting("OpenAI-compatible address that may reword texts; empty switches it off"),
     "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
+    "SCANNER_TIMEFRAMES": Setting(
+        "comma-separated timeframes the scanner follows", "1m,5m,15m,30m,1h,4h,1d,1w,1M"
+    ),
+    "SCANNER_BACKFILL_BARS": Setting(
+        "bars of history the scanner judges when it first sees a symbol (of the synthetic market 100)", "5000"
+    ),
+    "SCANNER_RECORD_DAYS": Setting("days the scanner keeps closed records and feed events", "90"),
     "SCAN_PRO_ONLY": Setting("whether scans need the Pro tier: on or off", "off"),
 }
 

@@ -18,8 +18,12 @@ from libs.common.subjects import (
     ALERTS_NOTICE,
     AUTH_NOTICE,
     INSTRUMENT_CHANGED,
+    LEVEL_BROKEN,
+    PATTERN_DETECTED,
     PUSH_STREAM,
+    REGIME_FLIPPED,
     SCANNER_NOTICE,
+    SIGNAL_RECORDED,
     TRADING_NOTICE,
 )
 
@@ -137,7 +141,20 @@ SCANNER_MARKET = Consumer(
     ack=False,
 )
 
+ALERTS_SCANNER = Consumer(
+    durable="alerts-scanner",
+    stream="SCANNER",
+    service="alerts",
+    filters=(
+        PATTERN_DETECTED.pattern,
+        REGIME_FLIPPED.pattern,
+        LEVEL_BROKEN.pattern,
+        SIGNAL_RECORDED.pattern,
+    ),
+)
+
 CONSUMERS: tuple[Consumer, ...] = (
+    ALERTS_SCANNER,
     SCANNER_MARKET,
     TRADING_ACCOUNTS,
     TRADING_MARKET,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from libs.common.messages import (
+    alert_rules,
     alerts,
     analysis,
     auth,
@@ -29,6 +30,7 @@ from libs.common.messages import (
     pricing,
     requests,
     scanner,
+    signals,
     trading,
 )
 from libs.common.messages import trading_orders as orders
@@ -161,7 +163,7 @@ CANDLES_BULK = Command(
     "market.cmd.candles.bulk.v1",
     market.CandlesBulk,
     bytes,
-    callers=("gateway", "scanner", "signals"),
+    callers=("gateway", "scanner", "signals", "alerts"),
     timeout_s=30.0,
 )
 FORMING = Command(
@@ -378,6 +380,18 @@ ALERT_LOG_LIST = Command("alerts.cmd.log.list.v1", alerts.AlertLogAsk, alerts.Al
 ALERT_LOG_DELETE = Command("alerts.cmd.log.delete.v1", alerts.AlertLogDelete, alerts.AlertIds, effect=True)
 ALERT_LOG_CLEAR = Command("alerts.cmd.log.clear.v1", alerts.AlertLogClear, house.Done, effect=True)
 
+RULE_LIST = Command("alerts.cmd.rule.list.v1", alert_rules.RuleListAsk, alert_rules.RuleList)
+RULE_GET = Command("alerts.cmd.rule.get.v1", alert_rules.RuleAsk, alert_rules.RuleView)
+RULE_CREATE = Command(
+    "alerts.cmd.rule.create.v1", alert_rules.RuleCreate, alert_rules.RuleView, effect=True, timeout_s=10.0
+)
+RULE_PUT = Command(
+    "alerts.cmd.rule.put.v1", alert_rules.RulePut, alert_rules.RuleView, effect=True, timeout_s=10.0
+)
+RULE_DELETE = Command("alerts.cmd.rule.delete.v1", alert_rules.RuleAsk, house.Done, effect=True)
+RULE_TEST = Command("alerts.cmd.rule.test.v1", alert_rules.RuleTest, alert_rules.RuleTested, timeout_s=30.0)
+RULE_HITS = Command("alerts.cmd.rule.hits.v1", alert_rules.RuleHitsAsk, alert_rules.RuleHits)
+
 # ── notifier ──────────────────────────────────────────────────────────────────────────────────────
 
 NOTIFICATION_PUSH = Subject(
@@ -432,6 +446,9 @@ REGIME_FLIPPED = Subject(
 )
 LEVEL_BROKEN = Subject(
     "scanner.evt.level.broken.v1.{timeframe}.{symbol}", scanner.LevelBroken, stream="SCANNER"
+)
+SIGNAL_RECORDED = Subject(
+    "scanner.evt.signal.recorded.v1.{timeframe}.{symbol}", signals.SignalRecorded, stream="SCANNER"
 )
 RECORD_CLOSED = Subject(
     "scanner.evt.record.closed.v1.{timeframe}.{symbol}", scanner.RecordClosed, stream="SCANNER"

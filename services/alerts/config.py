@@ -9,3 +9,4 @@ class AlertsConfig(ServiceConfig, frozen=True, kw_only=True):
     """Alerts' part of the settings."""
 
     alerts_per_account: int = 10_000
+    rules_per_account: int = 500

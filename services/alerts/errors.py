@@ -73,3 +73,24 @@ class TooManyAlerts(AppError):
 
     code = "RET_TRADE_LIMIT_REACHED"
     http_status = 409
+
+
+class RuleNotFound(AppError):
+    """There is no such rule."""
+
+    code = "NOT_FOUND"
+    http_status = 404
+
+
+class ForeignRule(AppError):
+    """The rule belongs to another account."""
+
+    code = "PERMISSION_DENIED"
+    http_status = 403
+
+
+class TooManyRules(AppError):
+    """The account has as many rules as one may have."""
+
+    code = "RET_TRADE_LIMIT_REACHED"
+    http_status = 409

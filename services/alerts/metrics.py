@@ -14,3 +14,5 @@ write_seconds = Histogram(
     "Time of one transaction of hits and commands",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+rules = Gauge("tradewind_alerts_rules", "Rules that are judged")
+rule_hits = Counter("tradewind_alerts_rule_hits", "Hits of rules, told or held back")

@@ -11,9 +11,12 @@ import structlog
 from libs.common.bus import Stored
 from libs.common.lease import Lease
 from libs.common.service import App, Base
-from libs.common.streams import ALERTS_MARKET
+from libs.common.streams import ALERTS_MARKET, ALERTS_SCANNER
 from services.alerts.config import AlertsConfig
 from services.alerts.handlers import handlers_of
+from services.alerts.rule_handlers import on_scanner_fact, rule_handlers_of
+from services.alerts.rule_service import RuleService
+from services.alerts.rule_store import RuleStore
 from services.alerts.service import STOP_S_MAX, AlertService
 from services.alerts.store import Store
 from services.alerts.writer import Writer
@@ -50,6 +53,22 @@ async def build(config: AlertsConfig, base: Base) -> AsyncIterator[App]:
             alerts_max=config.alerts_per_account,
         )
 
+        rules = RuleService(
+            bus=base.bus,
+            database=base.database,
+            transactions=writer,
+            store=RuleStore(),
+            outbox=base.outbox,
+            relay=base.relay,
+            clock=base.clock,
+            ids=base.ids,
+            rules_max=config.rules_per_account,
+        )
+        await rules.start()
+        stack.push_async_callback(rules.stop)
+        facts = await base.bus.consume(ALERTS_SCANNER, on_scanner_fact(rules))
+        stack.push_async_callback(facts.stop)
+
         def heard(stored: Stored) -> None:
             service.market_changed()
 
@@ -57,9 +76,13 @@ async def build(config: AlertsConfig, base: Base) -> AsyncIterator[App]:
         stack.push_async_callback(following.stop)
         stack.push_async_callback(service.close)
         running = asyncio.create_task(_run(service, base), name="alerts")
+        judging = asyncio.create_task(_run_rules(rules, base), name="alerts rules")
         groups = asyncio.create_task(service.follow_groups(), name="alerts groups")
-        stack.push_async_callback(_end, service, running, groups)
-        yield App(handlers=handlers_of(service), problems=[service.problem])
+        stack.push_async_callback(_end, service, running, groups, judging)
+        yield App(
+            handlers=[*handlers_of(service), *rule_handlers_of(rules)],
+            problems=[service.problem, rules.problem],
+        )
 
 
 async def _run(service: AlertService, base: Base) -> None:
@@ -72,12 +95,21 @@ async def _run(service: AlertService, base: Base) -> None:
         base.fail(f"{type(e).__name__}: {e}")
 
 
-async def _end(service: AlertService, running: asyncio.Task[None], groups: asyncio.Task[None]) -> None:
+async def _run_rules(rules: RuleService, base: Base) -> None:
+    try:
+        await rules.run()
+    except Exception as e:
+        log.exception("rules stopped judging")
+        base.fail(f"{type(e).__name__}: {e}")
+
+
+async def _end(service: AlertService, running: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
     service.stop()
-    groups.cancel()
+    for task in others:
+        task.cancel()
     try:
         async with asyncio.timeout(STOP_S_MAX):
             await asyncio.shield(running)
     except TimeoutError:
         running.cancel()
-    await asyncio.gather(running, groups, return_exceptions=True)
+    await asyncio.gather(running, *others, return_exceptions=True)
