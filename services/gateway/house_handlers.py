@@ -11,11 +11,18 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from libs.common.errors import InvalidData
 from services.gateway.door import Local
-from services.gateway.endpoints.house import AnswerRequest, DocsRequest, PageRequest, ReadyRequest
+from services.gateway.endpoints.house import (
+    AnswerRequest,
+    DocsRequest,
+    FileRequest,
+    PageRequest,
+    ReadyRequest,
+)
 from services.gateway.endpoints.row import Caller
 from services.gateway.errors import PathUnknown
 from services.gateway.health import Health
 from services.gateway.pages.answers import Documentation
+from services.gateway.pages.trial import Trial
 from services.gateway.surfaces.analysis import AnalysisSurface
 from services.gateway.surfaces.base import NO_STORE, Reply
 from services.gateway.tokens import Tokens
@@ -29,6 +36,7 @@ def handlers_of(
     health: Health, tokens: Tokens, documentation: Documentation, openapi: bytes
 ) -> Mapping[str, Local]:
     """Every local handler by the name its row gives."""
+    trial = Trial()
 
     async def alive(asked: Any, caller: Caller) -> Reply:
         return _OK
@@ -62,6 +70,12 @@ def handlers_of(
     async def llms(asked: Any, caller: Caller) -> Reply:
         return documentation.llms()
 
+    async def try_page(asked: Any, caller: Caller) -> Reply:
+        return trial.page()
+
+    async def try_file(asked: FileRequest, caller: Caller) -> Reply:
+        return trial.file(asked.file)
+
     async def jwks(asked: Any, caller: Caller) -> Reply:
         if not tokens.jwks.keys:
             await tokens.refresh()
@@ -83,6 +97,8 @@ def handlers_of(
         "answer": answer,
         "page": page,
         "llms": llms,
+        "try": try_page,
+        "try_file": try_file,
         "jwks": jwks,
         "root": root,
         "stream": stream,

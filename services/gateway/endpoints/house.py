@@ -35,6 +35,12 @@ class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
     ask: Question | None = None
 
 
+class FileRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a page."""
+
+    file: Annotated[str, Meta(max_length=64)]
+
+
 class DocsRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The documentation's first page, or with ``ask`` an answer from all pages."""
 
@@ -136,6 +142,15 @@ ROWS = (
         content_type="text/markdown",
     ),
     _row("/llms.txt", "llms", "What an agent should read"),
+    _row("/try", "try", "A page that draws a demo brief", content_type="text/html"),
+    _row(
+        "/try/{file}",
+        "try_file",
+        "What that page is made of",
+        request=FileRequest,
+        content_type="text/javascript",
+        hidden=True,
+    ),
     _row(
         "/.well-known/jwks.json",
         "jwks",

@@ -25,6 +25,7 @@ ENDING = {"POST /sign/out", "POST /auth/logout", "PUT /account/password"}
 HOUSE = {
     "GET /docs/answer": "/docs/answer?ask=price+alerts",
     "GET /docs/{page*}": "/docs/README.md",
+    "GET /try/{file}": "/try/page.js",
 }
 Prepare = Callable[["Cast", Caller], Awaitable[tuple[str, Any]]]
 
