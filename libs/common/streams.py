@@ -18,8 +18,10 @@ from libs.common.subjects import (
     ALERTS_NOTICE,
     AUTH_NOTICE,
     INSTRUMENT_CHANGED,
+    KEY_ISSUED,
     LEVEL_BROKEN,
     PATTERN_DETECTED,
+    PERSON_JOINED,
     PUSH_STREAM,
     REGIME_FLIPPED,
     SCANNER_NOTICE,
@@ -141,6 +143,13 @@ SCANNER_MARKET = Consumer(
     ack=False,
 )
 
+BILLING_AUTH = Consumer(
+    durable="billing-auth",
+    stream="AUTH",
+    service="billing",
+    filters=(KEY_ISSUED.pattern, PERSON_JOINED.pattern),
+)
+
 ALERTS_SCANNER = Consumer(
     durable="alerts-scanner",
     stream="SCANNER",
@@ -155,6 +164,7 @@ ALERTS_SCANNER = Consumer(
 
 CONSUMERS: tuple[Consumer, ...] = (
     ALERTS_SCANNER,
+    BILLING_AUTH,
     SCANNER_MARKET,
     TRADING_ACCOUNTS,
     TRADING_MARKET,

@@ -33,6 +33,7 @@ from libs.common.messages import (
     signals,
     trading,
 )
+from libs.common.messages import billing_payments as payments
 from libs.common.messages import trading_orders as orders
 from libs.common.principal import Principal
 
@@ -299,6 +300,21 @@ PASSWORD_FORGOT = Command("auth.cmd.password.forgot.v1", auth_people.PasswordFor
 PASSWORD_RESET = Command(
     "auth.cmd.password.reset.v1", auth_people.PasswordReset, house.Done, effect=True, timeout_s=30.0
 )
+PERSON_JOINED = Subject("auth.evt.person.joined.v1.{person}", auth_people.PersonJoined, stream="AUTH")
+WALLET_PERSON = Command(
+    "auth.cmd.wallet.person.v1",
+    auth_people.WalletPersonAsk,
+    auth_people.WalletPerson,
+    effect=True,
+    callers=("billing",),
+)
+ACCESS_GRANT = Command(
+    "auth.cmd.access.grant.v1",
+    auth_people.AccessGrant,
+    auth_people.AccessGranted,
+    effect=True,
+    callers=("billing",),
+)
 REQUEST_BEGIN = Command(
     "auth.cmd.request.begin.v1", requests.RequestBegin, requests.RequestBegun, effect=True
 )
@@ -477,6 +493,35 @@ STARTER_GRANT = Command(
     "billing.cmd.starter.grant.v1", billing.StarterGrant, billing.StarterGranted, effect=True
 )
 PRICE_LIST = Command("billing.cmd.prices.get.v1", billing.PriceListAsk, billing.PriceList)
+TOPUP_X402 = Command(
+    "billing.cmd.topup.x402.v1", payments.X402Topup, payments.ToppedUp, effect=True, timeout_s=60.0
+)
+TOPUP_CARD = Command(
+    "billing.cmd.topup.card.v1", payments.CardTopup, payments.CardPage, effect=True, timeout_s=30.0
+)
+STRIPE_CALLBACK = Command("billing.cmd.callback.stripe.v1", payments.Callback, house.Done, effect=True)
+NOWPAYMENTS_CALLBACK = Command(
+    "billing.cmd.callback.nowpayments.v1", payments.Callback, house.Done, effect=True
+)
+PLAN_INVOICE = Command(
+    "billing.cmd.plan.invoice.v1", payments.PlanOrder, payments.PlanInvoice, effect=True, timeout_s=30.0
+)
+PLAN_INVOICE_STATE = Command("billing.cmd.plan.status.v1", payments.PlanInvoiceAsk, payments.PlanInvoiceState)
+PLAN_X402 = Command(
+    "billing.cmd.plan.x402.v1", payments.X402Plan, payments.PlanBought, effect=True, timeout_s=60.0
+)
+INVOICES = Command("billing.cmd.invoices.list.v1", payments.InvoicesAsk, payments.Invoices)
+INVOICE = Command("billing.cmd.invoice.get.v1", payments.InvoiceAsk, payments.Invoice)
+INVOICE_PAGE = Command("billing.cmd.invoice.page.v1", payments.InvoiceAsk, payments.Page)
+AFFILIATE_ME = Command("billing.cmd.affiliate.me.v1", payments.AffiliateAsk, payments.AffiliateState)
+AFFILIATE_CODES = Command("billing.cmd.affiliate.codes.v1", payments.AffiliateAsk, payments.AffiliateCodes)
+AFFILIATE_COMMISSIONS = Command(
+    "billing.cmd.affiliate.commissions.v1", payments.CommissionsAsk, payments.Commissions
+)
+BILLING_PAYMENTS = Command("billing.cmd.payments.list.v1", payments.PaymentsAsk, payments.Payments)
+PAYMENT_DECIDE = Command(
+    "billing.cmd.payment.decide.v1", payments.PaymentDecide, payments.PaymentView, effect=True
+)
 
 # ── pricing ───────────────────────────────────────────────────────────────────────────────────────
 

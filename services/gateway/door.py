@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from libs.common import telemetry
-from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, Bus, encode
+from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, NO_HEADERS, Bus, encode
 from libs.common.clock import Clock
 from libs.common.errors import AppError, InternalError, InvalidData, NotAuthenticated, PermissionDenied
 from libs.common.ids import Ids
@@ -28,7 +28,7 @@ from services.gateway import metrics
 from services.gateway.addresses import Addresses, limit_key
 from services.gateway.audit import Audit
 from services.gateway.callers import Callers
-from services.gateway.endpoints.row import Caller, Endpoint, Limit, Sent
+from services.gateway.endpoints.row import Caller, Endpoint, Limit, Sent, Then
 from services.gateway.errors import (
     BodyTooLarge,
     BodyTooSlow,
@@ -181,7 +181,7 @@ class Door:
         if row.limits:
             await self._count_asked(call, row, asked, principal)
         caller = await ports.callers.resolve(row, principal, token, asked)
-        if row.metered is not None or row.headers or row.raw:
+        if row.metered is not None or row.headers or row.raw or row.keyless:
             caller = replace(caller, sent=self._sent(call, row, body))
         if row.local:
             reply = await ports.locals[row.local](asked, caller)
@@ -217,6 +217,8 @@ class Door:
         try:
             return await self._ports.callers.identify(row, call.surface, headers, cookie, call.address)
         except NotAuthenticated:
+            if row.keyless and not cookie and "Authorization" not in headers:
+                return Principal(address=call.address), ""
             if row.metered is None or not row.metered.payable or cookie or "Authorization" in headers:
                 raise
             if payment_in(headers) is not None and row.metered.keyless:
@@ -288,6 +290,8 @@ class Door:
             answer = await self._audited(call, row, asked, caller, payload)
         else:
             answer = await self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+        if row.then is not None:
+            answer = await self._then(row.then, answer, caller)
         given = answer
         if row.starts_session:
             call.cookies.append(self._session_cookie(call, _token_in.decode(answer).token, COOKIE_MAX_AGE_S))
@@ -296,14 +300,27 @@ class Door:
         if row.ends_session or row.revokes:
             with contextlib.suppress(AppError):  # the session is over anyway, and the facts say so
                 await self._ports.learn_revocations()
-        status = row.status
+        status, more = row.status, NO_HEADERS
         if row.render is not None:
             made = row.render(answer)
+            more = made.headers
             if made.cookie is not None:
                 call.cookies.append(self._session_cookie(call, made.cookie, made.max_age_s))
             given = made.body
             status = status if made.status is None else made.status
-        return Done(answer, call.surface.success(given)._replace(status=status))
+        reply = call.surface.success(given)
+        headers = {**reply.headers, **more} if more else reply.headers
+        kind = row.content_type
+        return Done(answer, reply._replace(status=status, headers=headers, content_type=kind))
+
+    async def _then(self, then: Then, answer: bytes, caller: Caller) -> bytes:
+        """A second owner adds to the answer; what the first has done stands, whatever becomes of it."""
+        try:
+            more = await self._ports.bus.request(then.command, then.message(answer, caller))
+        except AppError as e:
+            log.warning("a second owner did not answer", command=then.command.name, error=str(e))
+            more = None
+        return then.merge(answer, more)
 
     async def _audited(self, call: _Call, row: Endpoint, asked: Any, caller: Caller, payload: bytes) -> bytes:
         ports = self._ports

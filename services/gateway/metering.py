@@ -27,13 +27,13 @@ from libs.common.messages.billing import (
     Terms,
     TermsAsk,
 )
-from libs.common.principal import Principal
 from libs.common.subjects import ADMIT, CAPTURE, CHARGE, RELEASE, TERMS
 from services.gateway.endpoints.metered import Cost, Metered
 from services.gateway.endpoints.row import Caller
 from services.gateway.errors import PaymentRequired
 from services.gateway.metrics import CHARGES
 from services.gateway.surfaces.base import Reply
+from services.gateway.wallets import wallet_of
 
 log = structlog.get_logger()
 
@@ -74,15 +74,6 @@ def payment_in(headers: Mapping[str, str]) -> Payment | None:
         if header is not None:
             return Payment(version=version, header=header)
     return None
-
-
-def wallet_of(principal: Principal) -> str:
-    """Whose money a caller spends; "" for somebody who has none."""
-    if principal.kind == "key" and principal.mode == "test":
-        return f"test:{principal.jti}"
-    if principal.person_id is not None:
-        return f"person:{principal.person_id}"
-    return f"key:{principal.jti}" if principal.kind == "key" else ""
 
 
 class Metering:

@@ -434,3 +434,43 @@ class SettingsPut(msgspec.Struct, frozen=True, kw_only=True):
     settings: msgspec.Raw
     prefix: str = ""
     origin: str = ""
+
+
+# ── people of paying wallets, and access that was bought ────────────────────────────────────────
+
+
+class WalletPersonAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The person of a paying wallet (``0x…``, lower case); it is made the first time."""
+
+    wallet: str
+    address: str = ""
+
+
+class WalletPerson(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose wallet it is."""
+
+    person_id: int
+
+
+class AccessGrant(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that acts like a cookie session of the person with this tier until ``until_ms``."""
+
+    person_id: int
+    tier: str
+    until_ms: int
+
+
+class AccessGranted(msgspec.Struct, frozen=True, kw_only=True):
+    """The token, shown this once; sent as ``Authorization: Bearer``."""
+
+    access_token: str
+
+
+class PersonJoined(msgspec.Struct, frozen=True, kw_only=True):
+    """A person signed up. Billing attributes it to the code it came by."""
+
+    person_id: int
+    email_key: str
+    ref_code: str
+    address: str
+    joined_ms: int

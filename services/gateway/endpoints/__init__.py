@@ -12,6 +12,7 @@ from libs.common.plans import TIERS
 from services.gateway.endpoints import (
     admin,
     analysis,
+    billing,
     broker,
     house,
     identity,
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *analysis.ROWS,
     *admin.ROWS,
     *staff.ROWS,
+    *billing.ROWS,
     *trading_staff.ROWS,
     *oauth.ROWS,
     *house.ROWS,

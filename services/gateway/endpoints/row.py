@@ -111,6 +111,16 @@ MakeMessage = Callable[[Any, Caller], Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Then:
+    """A second command, of another owner, once the first has answered. ``merge`` makes the reply of both;
+    it gets None when the second could not be asked, and what the first has done stands."""
+
+    command: Command[Any, Any]
+    message: Callable[[bytes, Caller], Any]
+    merge: Callable[[bytes, Any], bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a row makes of the owner's reply where that is not the answer itself: ``cookie`` is set on the
     surface's cookie, "" takes it away, None leaves it; ``status`` None is the row's own."""
@@ -119,6 +129,17 @@ class Answer:
     cookie: str | None = None
     max_age_s: int = 0
     status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """An open answer that is kept for a while: ``control`` is its Cache-Control, ``keep_s`` how long the
+    gateway gives it again (less when prices change), ``counted`` whether it counts in the surface's limit."""
+
+    control: str
+    keep_s: float
+    counted: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +182,8 @@ class Endpoint:
     tier: str = ""  # the lowest tier that may call; an API key needs ``key_tier`` where that is higher
     key_tier: str = ""
     headers: tuple[str, ...] = ()  # request headers its message is made from, lower case
+    keyless: bool = False  # who brings no credential is let in as nobody; a bad one is refused all the same
+    then: Then | None = None
     raw: bool = False  # the body is passed on as it came (``Sent.body``), whatever it is labelled as
     hidden: bool = False  # works, but is not in the documents
     everywhere: bool = False  # answers callers of every country, on a surface that refuses some

@@ -9,9 +9,10 @@ from msgspec import Meta
 
 from libs.common import subjects
 from libs.common.messages import auth_people
+from libs.common.messages.billing import StarterGrant, StarterGranted
 from libs.common.principal import SessionType
 from services.gateway.endpoints.fields import Email, Line
-from services.gateway.endpoints.row import KIB, PUBLIC, Access, Answer, Caller, Endpoint, Limit
+from services.gateway.endpoints.row import KIB, PUBLIC, Access, Answer, Caller, Endpoint, Limit, Then
 
 PERSON = Access(frozenset({SessionType.CUSTOMER}))
 KEY_HOLDER = Access(frozenset({SessionType.CUSTOMER}), scope="admin")
@@ -87,6 +88,7 @@ class AgentKeyMade(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     keyId: str  # noqa: N815
+    starterCreditMicros: int  # noqa: N815
     disclaimer: str = DISCLAIMER
 
 
@@ -139,6 +141,7 @@ def _reset(request: ResetRequest, caller: Caller) -> auth_people.PasswordReset:
 
 
 _scan_in = msgspec.json.Decoder(auth_people.ScanIn)
+_key_created = msgspec.json.Decoder(auth_people.KeyCreated)
 _agent_key_reply = msgspec.json.Decoder(auth_people.AgentKey)
 _encode = msgspec.json.Encoder().encode
 
@@ -160,7 +163,39 @@ def _done(reply: bytes) -> Answer:
 
 def _agent_key_made(reply: bytes) -> Answer:
     made = _agent_key_reply.decode(reply)
-    return Answer(_encode(AgentKeyMade(key=made.key, keyId=made.key_id)))
+    granted = _granted.decode(reply).granted_micros
+    return Answer(_encode(AgentKeyMade(key=made.key, keyId=made.key_id, starterCreditMicros=granted)))
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    """What billing added to auth's reply."""
+
+    granted_micros: int = 0
+
+
+_granted = msgspec.json.Decoder(_Granted)
+
+
+def _starter(reply: bytes, caller: Caller) -> StarterGrant:
+    """The credit of a new e-mail is asked for at once; the fact of the key is the net below."""
+    made = _agent_key_reply.decode(reply)
+    return StarterGrant(key_id=made.key_id, email_key=made.email_key, address=caller.principal.address)
+
+
+def _with_starter(reply: bytes, granted: StarterGranted | None) -> bytes:
+    """Nobody knows what was given while billing does not answer: it is shown as nothing."""
+    made = msgspec.structs.asdict(_agent_key_reply.decode(reply))
+    return _encode({**made, "granted_micros": granted.micros if granted is not None else 0})
+
+
+def _person_starter(reply: bytes, caller: Caller) -> StarterGrant:
+    """Billing hears of the key by a fact; asking makes sure that it has before the key is shown."""
+    made = _key_created.decode(reply)
+    return StarterGrant(key_id=made.id, person_id=caller.principal.person_id, mode=made.mode)
+
+
+def _as_it_was(reply: bytes, granted: StarterGranted | None) -> bytes:
+    return reply
 
 
 def _scan(**row: Any) -> Endpoint:
@@ -291,6 +326,7 @@ KEYS = tuple(
             repeat="key",
             request=KeyRequest,
             command=subjects.API_KEY_CREATE,
+            then=Then(subjects.STARTER_GRANT, _person_starter, _as_it_was),
             message=_key_create,
             response=auth_people.KeyCreated,
             status=201,
@@ -334,6 +370,7 @@ AGENT = Endpoint(
     repeat="key",
     request=AgentKeyRequest,
     command=subjects.AGENT_KEY_ISSUE,
+    then=Then(subjects.STARTER_GRANT, _starter, _with_starter),
     message=_agent_key,
     response=AgentKeyMade,
     render=_agent_key_made,

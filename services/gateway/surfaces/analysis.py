@@ -39,6 +39,8 @@ class AnalysisSurface(Surface):
         "INSUFFICIENT_DATA": 422,
         "GEO_BLOCKED": 451,
         "UPSTREAM_ERROR": 502,
+        "NOT_FOUND": 404,
+        "provider_not_configured": 503,
     }
 
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:

@@ -89,6 +89,8 @@ class Surface:
         """The dialect's code: the owner's own if the dialect knows it, else the word for its status."""
         if error.code in self.key_codes:
             return self.key_codes[error.code]
+        if error.code in self.own:
+            return error.code
         if error.code in self.codes.values():
             return error.code
         return self.codes.get(error.http_status, self.codes[500])

@@ -61,6 +61,7 @@ class ScanSurface(Surface):
         "idempotency_mismatch": 422,
         "visual_confirmation_failed": 422,
         "chart_context_quota_exceeded": 429,
+        "provider_not_configured": 503,
         "quota_exceeded": 429,
     }
 

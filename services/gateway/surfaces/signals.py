@@ -16,11 +16,13 @@ class SignalsSurface(Surface):
     name: ClassVar[str] = "signals"
 
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
-        title = HTTPStatus(error.http_status).phrase
-        body: dict[str, Any] = {"statusCode": error.http_status, "message": str(error), "error": title}
+        # Too little credit is 403 here; 402 is what other surfaces say.
+        status = 403 if error.http_status == 402 else error.http_status
+        title = HTTPStatus(status).phrase
+        body: dict[str, Any] = {"statusCode": status, "message": str(error), "error": title}
         if "details" in error.meta:
             body["details"] = error.meta["details"]
-        return error.http_status, body
+        return status, body
 
     def error_headers(self, error: AppError) -> Mapping[str, str]:
         headers = super().error_headers(error)

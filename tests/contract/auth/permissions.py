@@ -42,7 +42,7 @@ def faults(rows: Iterable[Endpoint], said: Documented) -> list[str]:
             found.append(f"{row.name} is not in permissions.csv")
             continue
         outcome = said[row.name]
-        if row.access.public == (outcome["anonymous"] == 401):
+        if (row.access.public or row.keyless) == (outcome["anonymous"] == 401):
             found.append(f"{row.name}: anonymous is documented as {outcome['anonymous']}")
         for kind, session in _SESSIONS.items():
             taken = row.access.public or session in row.access.sessions

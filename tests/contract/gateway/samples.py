@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.contract.gateway.samples_billing import BILLING
 from tests.contract.gateway.samples_identity import IDENTITY
 from tests.contract.trading.samples import TRADING
 
@@ -85,3 +86,5 @@ SAMPLES.update(
 )
 SAMPLES["POST /v1/multi"] = ("/v1/multi", {"ticker": "BTC/USDT"})
 SAMPLES.update(TRADING)
+
+SAMPLES.update(BILLING)

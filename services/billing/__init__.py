@@ -1,0 +1,1 @@
+"""Tiers, quotas, credits, metering, payments, plans, affiliates: see README.md."""

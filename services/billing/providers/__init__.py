@@ -1,0 +1,1 @@
+"""The outsiders that take money, one file each."""

@@ -1,0 +1,212 @@
+-- The queries of billing: the ledger, wallets, metered calls, quotas and keys.
+
+-- name: calls
+-- Calls by request id, locked.
+-- $1 request_ids
+SELECT request_id, wallet, operation, state, held_micros, charged_micros, quota, subject, day
+  FROM billing.call WHERE request_id = ANY($1::text[])
+ ORDER BY request_id FOR UPDATE;
+
+-- name: lock_wallets
+-- Wallets by name, locked in one order.
+-- $1 names
+SELECT name, account_id, balance_micros, held_micros
+  FROM billing.wallet WHERE name = ANY($1::text[])
+ ORDER BY name FOR UPDATE;
+
+-- name: wallet
+-- One wallet.
+-- $1 name
+SELECT name, account_id, balance_micros, held_micros FROM billing.wallet WHERE name = $1;
+
+-- name: lock_quotas
+-- What subjects have taken of a quota on a day, locked in one order.
+-- $1 subjects  $2 quotas  $3 days
+SELECT q.subject, q.quota, q.day, q.taken
+  FROM billing.quota AS q
+  JOIN unnest($1::text[], $2::text[], $3::int[]) AS a (subject, quota, day) USING (subject, quota, day)
+ ORDER BY q.subject, q.quota, q.day FOR UPDATE OF q;
+
+-- name: quota
+-- What a subject has taken of a quota on a day.
+-- $1 subject  $2 quota  $3 day
+SELECT taken FROM billing.quota WHERE subject = $1 AND quota = $2 AND day = $3;
+
+-- name: make_quotas
+-- Make the rows of a day, so that they can be locked.
+-- $1 subjects  $2 quotas  $3 days
+INSERT INTO billing.quota (subject, quota, day, taken)
+SELECT subject, quota, day, 0 FROM unnest($1::text[], $2::text[], $3::int[]) AS a (subject, quota, day)
+ON CONFLICT DO NOTHING;
+
+-- name: put_quotas
+-- Write what was taken.
+-- $1 subjects  $2 quotas  $3 days  $4 takens
+UPDATE billing.quota AS q SET taken = a.taken
+  FROM unnest($1::text[], $2::text[], $3::int[], $4::int[]) AS a (subject, quota, day, taken)
+ WHERE q.subject = a.subject AND q.quota = a.quota AND q.day = a.day;
+
+-- name: add_calls
+-- Write new calls.
+-- $1 request_ids  $2 wallets  $3 operations  $4 states  $5 helds  $6 chargeds  $7 quotas  $8 subjects
+-- $9 days  $10 now_ms  $11 entry_ids
+INSERT INTO billing.call (request_id, wallet, operation, state, held_micros, charged_micros, quota, subject,
+                          day, held_ms, ended_ms, entry_id)
+SELECT c.request_id, c.wallet, c.operation, c.state, c.held, c.charged, c.quota, c.subject, c.day, $10::bigint,
+       CASE WHEN c.state = 0 THEN 0 ELSE $10::bigint END, c.entry_id
+  FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[], $7::text[],
+              $8::text[], $9::int[], $11::bigint[])
+    AS c (request_id, wallet, operation, state, held, charged, quota, subject, day, entry_id);
+
+-- name: end_calls
+-- Write how held calls ended.
+-- $1 request_ids  $2 states  $3 chargeds  $4 entry_ids  $5 now_ms
+UPDATE billing.call AS c
+   SET state = e.state, charged_micros = e.charged, entry_id = e.entry_id, ended_ms = $5
+  FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[])
+    AS e (request_id, state, charged, entry_id)
+ WHERE c.request_id = e.request_id;
+
+-- name: put_wallets
+-- Write balances and holds.
+-- $1 names  $2 balances  $3 helds
+UPDATE billing.wallet AS w SET balance_micros = a.balance, held_micros = a.held
+  FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS a (name, balance, held)
+ WHERE w.name = a.name;
+
+-- name: make_wallet
+-- Make a wallet for its ledger account; nothing when it is there.
+-- $1 name  $2 account_id
+INSERT INTO billing.wallet (name, account_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: add_usage
+-- Count calls and what they cost.
+-- $1 wallets  $2 days  $3 operations  $4 calls  $5 chargeds
+INSERT INTO billing.usage_day (wallet, day, operation, calls, charged_micros)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::bigint[])
+ON CONFLICT (wallet, day, operation) DO UPDATE
+   SET calls = usage_day.calls + excluded.calls,
+       charged_micros = usage_day.charged_micros + excluded.charged_micros;
+
+-- name: usage
+-- What a wallet used since a day, newest first.
+-- $1 wallet  $2 from_day
+SELECT day, operation, calls, charged_micros
+  FROM billing.usage_day WHERE wallet = $1 AND day >= $2
+ ORDER BY day DESC, operation;
+
+-- name: make_accounts
+-- Make the ledger accounts that are not there yet.
+-- $1 kinds  $2 refs  $3 currencies
+INSERT INTO billing.account (kind, ref, currency)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+ON CONFLICT DO NOTHING;
+
+-- name: account_id
+-- The id of a ledger account.
+-- $1 kind  $2 ref  $3 currency
+SELECT id FROM billing.account WHERE kind = $1 AND ref = $2 AND currency = $3;
+
+-- name: add_entry
+-- Write an entry's head; no row when it happened before.
+-- $1 reason  $2 ref  $3 posted_ms  $4 plans  $5 note
+INSERT INTO billing.entry (reason, ref, posted_ms, plans, note)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (reason, ref) DO NOTHING
+RETURNING id;
+
+-- name: add_entries
+-- Write the heads of entries that can't have happened before, in order; their ids.
+-- $1 reason  $2 refs  $3 posted_ms  $4 plans
+INSERT INTO billing.entry (reason, ref, posted_ms, plans)
+SELECT $1, r.ref, $3, $4 FROM unnest($2::text[]) WITH ORDINALITY AS r (ref, place) ORDER BY r.place
+RETURNING id, ref;
+
+-- name: add_postings
+-- Write postings of whole entries.
+-- $1 entry_ids  $2 account_ids  $3 amounts
+INSERT INTO billing.posting (entry_id, account_id, amount_micros)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]);
+
+-- name: add_postings_by_name
+-- Write the postings of one entry; how many.
+-- $1 entry_id  $2 kinds  $3 refs  $4 currencies  $5 amounts
+INSERT INTO billing.posting (entry_id, account_id, amount_micros)
+SELECT $1, a.id, p.amount
+  FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS p (kind, ref, currency, amount)
+  JOIN billing.account AS a USING (kind, ref, currency);
+
+-- name: stale_calls
+-- Held calls that nobody came back for.
+-- $1 before_ms  $2 limit
+SELECT request_id FROM billing.call WHERE state = 0 AND held_ms < $1 ORDER BY held_ms LIMIT $2;
+
+-- name: ledger_sums
+-- What must be zero: the sum of all postings of each currency; no row when it is.
+SELECT a.currency, sum(p.amount_micros)::bigint AS amount_micros
+  FROM billing.posting AS p JOIN billing.account AS a ON a.id = p.account_id
+ GROUP BY a.currency HAVING sum(p.amount_micros) <> 0;
+
+-- name: wrong_wallets
+-- Wallets whose kept balance or holds are not those of their postings and open calls.
+SELECT w.name, w.balance_micros, w.held_micros, s.posted, h.held
+  FROM billing.wallet AS w
+ CROSS JOIN LATERAL (SELECT coalesce(sum(p.amount_micros), 0)::bigint AS posted
+                       FROM billing.posting AS p WHERE p.account_id = w.account_id) AS s
+ CROSS JOIN LATERAL (SELECT coalesce(sum(c.held_micros), 0)::bigint AS held
+                       FROM billing.call AS c WHERE c.state = 0 AND c.wallet = w.name) AS h
+ WHERE w.balance_micros <> s.posted OR w.held_micros <> h.held;
+
+-- name: wrong_charges
+-- Usage entries whose calls do not add up to what was posted.
+SELECT e.id, sum(c.charged_micros)::bigint AS charged, p.amount_micros
+  FROM billing.entry AS e
+  JOIN billing.call AS c ON c.entry_id = e.id
+  JOIN billing.posting AS p ON p.entry_id = e.id
+  JOIN billing.account AS a ON a.id = p.account_id AND a.kind = 'revenue'
+ WHERE e.reason = 'usage'
+ GROUP BY e.id, p.amount_micros
+HAVING sum(c.charged_micros) <> p.amount_micros;
+
+-- name: key
+-- A key auth made.
+-- $1 key_id
+SELECT key_id, wallet, person_id, mode, granted_micros FROM billing.key WHERE key_id = $1;
+
+-- name: add_key
+-- Remember a key; no row when it is known.
+-- $1 key_id  $2 wallet  $3 person_id  $4 mode  $5 granted_micros  $6 issued_ms
+INSERT INTO billing.key (key_id, wallet, person_id, mode, granted_micros, issued_ms)
+VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING key_id;
+
+-- name: lock_starters
+-- One at a time for an e-mail and an address, until the transaction ends.
+-- $1 email_key  $2 address
+SELECT pg_advisory_xact_lock(hashtextextended('starter e ' || $1, 0)) AS email,
+       pg_advisory_xact_lock(hashtextextended('starter a ' || $2, 0)) AS address;
+
+-- name: starter_given
+-- Whether an e-mail had its starter credit.
+-- $1 email_key
+SELECT true FROM billing.starter WHERE email_key = $1;
+
+-- name: starters_of_address
+-- How many an address was given on a day.
+-- $1 address  $2 day
+SELECT given FROM billing.starter_address WHERE address = $1 AND day = $2;
+
+-- name: add_starter
+-- An e-mail has its starter credit.
+-- $1 email_key  $2 wallet  $3 micros  $4 given_ms
+INSERT INTO billing.starter (email_key, wallet, micros, given_ms) VALUES ($1, $2, $3, $4);
+
+-- name: count_starter
+-- One more for an address.
+-- $1 address  $2 day
+INSERT INTO billing.starter_address (address, day, given) VALUES ($1, $2, 1)
+ON CONFLICT (address, day) DO UPDATE SET given = starter_address.given + 1;
+
+-- name: put_plans
+-- These prices and plans are in force.
+-- $1 version  $2 body  $3 since_ms
+INSERT INTO billing.plans (version, body, since_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING;
