@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from libs.common.bus import encode
 from libs.common.db import Database
 from libs.common.errors import InvalidData
 from libs.common.messages import trading_orders as m
@@ -89,5 +90,5 @@ def _filters(trade_type: int, currency: str, conditions: list[Condition]) -> Fil
         minor_digits=minor_digits(currency),
         fields=[condition.field for condition in conditions],
         operations=[condition.operation for condition in conditions],
-        values=[condition.given for condition in conditions],
+        values=[encode(condition.given).decode() for condition in conditions],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from libs.common.db import Connection, Record, load_queries
 from libs.common.errors import invariant
@@ -50,14 +50,14 @@ class ClientOrder(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """Conditions on what ended: columns of fields, operations and values, and the commands meant."""
+    """Conditions on what ended: columns of fields, operations and values (JSON), and the commands meant."""
 
     first_cmd: int
     last_cmd: int
     minor_digits: int
     fields: Sequence[str]
     operations: Sequence[str]
-    values: Sequence[Any]
+    values: Sequence[str]
 
 
 class Store:

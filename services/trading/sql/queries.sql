@@ -184,29 +184,29 @@ DELETE FROM trading.client_order
 
 -- name: finished
 -- A page of what ended, newest first: closed, cancelled, expired, and finance operations.
--- $1 login  $2 first cmd  $3 last cmd  $4 minor digits  $5 fields  $6 operations  $7 values  $8 limit  $9 offset
+-- $1 login  $2 first cmd  $3 last cmd  $4 minor digits  $5 fields  $6 operations  $7 values as JSON  $8 limit  $9 offset
 SELECT t."order", t.login, t.symbol, t.digits, t.cmd, t.state, t.reason, t.activation, t.volume, t.open_ms, t.close_ms,
        t.expiration_ms, t.open_points, t.close_points, t.sl_points, t.tp_points, t.margin_minor, t.margin_num,
        t.margin_den, t.profit_minor, t.commission_minor, t.storage_minor, t.rate_num, t.rate_den, t.comment,
        t.parent, t.deferred, t.extra
   FROM trading.trade AS t
  WHERE t.login = $1 AND t.state <> 0 AND t.cmd BETWEEN $2 AND $3
-   AND NOT EXISTS (SELECT FROM unnest($5::text[], $6::text[], $7::jsonb[]) AS c (field, operation, given)
-                    WHERE NOT trading.holds(trading.shown(t, $4) -> c.field, c.operation, c.given))
+   AND NOT EXISTS (SELECT FROM unnest($5::text[], $6::text[], $7::text[]) AS c (field, operation, given)
+                    WHERE NOT trading.holds(trading.shown(t, $4) -> c.field, c.operation, c.given::jsonb))
  ORDER BY t."order" DESC
  LIMIT $8 OFFSET $9;
 
 -- name: finished_totals
 -- Count and sums of what ended.
--- $1 login  $2 first cmd  $3 last cmd  $4 minor digits  $5 fields  $6 operations  $7 values
+-- $1 login  $2 first cmd  $3 last cmd  $4 minor digits  $5 fields  $6 operations  $7 values as JSON
 SELECT count(*) AS count, coalesce(sum(t.profit_minor), 0)::bigint AS profit_minor,
        coalesce(sum(t.storage_minor), 0)::bigint AS storage_minor,
        coalesce(sum(t.commission_minor), 0)::bigint AS commission_minor,
        coalesce(sum(t.volume), 0)::bigint AS volume
   FROM trading.trade AS t
  WHERE t.login = $1 AND t.state <> 0 AND t.cmd BETWEEN $2 AND $3
-   AND NOT EXISTS (SELECT FROM unnest($5::text[], $6::text[], $7::jsonb[]) AS c (field, operation, given)
-                    WHERE NOT trading.holds(trading.shown(t, $4) -> c.field, c.operation, c.given));
+   AND NOT EXISTS (SELECT FROM unnest($5::text[], $6::text[], $7::text[]) AS c (field, operation, given)
+                    WHERE NOT trading.holds(trading.shown(t, $4) -> c.field, c.operation, c.given::jsonb));
 
 -- name: history
 -- What ended in a span of time, newest first.
