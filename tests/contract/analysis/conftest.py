@@ -1,0 +1,83 @@
+"""The analysis surface on real processes, shared by the tests of a module, with candles of our own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from services.scanner.bars import Bars
+from tests.conftest import empty_streams
+from tests.contract.auth.people import Caller, Town
+from tests.databases import Databases
+from tests.house import House
+from tests.servers import NatsServer
+from tests.unit.scanner.series import D, walk
+
+PROXY = "127.0.0.9"  # the one address whose word on a caller's country counts
+PAIR = "TST/USDT"
+WAVE = "WAV/USDT"
+SHORT = "NEW/USDT"
+BARS = walk(21, 1_400, decimals=2)
+
+
+def rows_of(bars: Bars) -> list[list[Any]]:
+    """The bars as `/admin/candles` takes them."""
+    columns = (bars.open_ms, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    return [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
+
+async def load(admin: Caller, symbol: str, timeframe: str, bars: Bars) -> None:
+    """Make the symbol known and give it these candles."""
+    await admin.done("PUT", f"/admin/symbols/{symbol.replace('/', '%2F')}", {"digits": 2})
+    for start in range(0, len(bars), 700):
+        body = {"symbol": symbol, "timeframe": timeframe, "candles": rows_of(bars.cut(start, start + 700))}
+        await admin.done("POST", "/admin/candles", body)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
+    """Everything that answers the surface; callers of the US are refused where the proxy says so."""
+    await empty_streams(nats)
+    async with template.fresh() as dsns:
+        house = House(dsns, nats.url, tmp_path_factory.mktemp("analysis"))
+        try:
+            await house.start(
+                "auth",
+                "market",
+                "billing",
+                "scanner",
+                "gateway",
+                SERVICES="auth,market,billing,scanner,gateway",
+                GEO_HEADER="CF-IPCountry",
+                TRUSTED_PROXIES=f"{PROXY}/32",
+            )
+            town = Town(house)
+            admin = await town.admin()
+            await load(admin, PAIR, "1h", BARS)
+            await load(admin, PAIR, "4h", BARS.cut(0, 300))
+            await load(admin, PAIR, "1d", BARS.cut(300, 700))
+            await load(admin, WAVE, "1h", D)
+            await load(admin, SHORT, "1h", BARS.cut(0, 19))
+            await town.close()
+            yield house
+        finally:
+            await house.stop()
+
+
+@pytest_asyncio.fixture
+async def town(stack: House) -> AsyncIterator[Town]:
+    """Callers of that stack, each from an address of its own."""
+    made = Town(stack)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture
+async def key(town: Town) -> Caller:
+    """A key made by e-mail, with its starter credit."""
+    caller = town.stranger()
+    made = await caller.done("POST", "/v1/keys", {"email": f"{id(caller)}@example.com"})
+    caller.token, caller.email = made["key"], made["keyId"]
+    return caller
