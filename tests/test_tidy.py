@@ -26,7 +26,20 @@ SERVICE_FILES = {
     "metrics",
 }
 # Parts of a service that own a lock or a task: held to the rules of service.py, not of the domain.
-SERVICE_PARTS = {"desk", "writer", "intake", "history", "courier", "listening", "rule_service"}
+SERVICE_PARTS = {
+    "asking",
+    "courier",
+    "desk",
+    "drawing",
+    "following",
+    "history",
+    "intake",
+    "listening",
+    "loading",
+    "rounds",
+    "rule_service",
+    "writer",
+}
 # The gateway's business is HTTP itself; gen writes documents; these folders speak to the outside.
 OUTSIDE_FOLDERS = {"adapters", "feeds", "channels", "providers", "oracles", "endpoints"}
 DRIVERS = {"asyncpg", "aiohttp", "nats"}

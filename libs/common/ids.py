@@ -8,6 +8,14 @@ import time
 import uuid
 from typing import Protocol
 
+Uuid = uuid.UUID
+_NAMES = uuid.uuid5(uuid.NAMESPACE_URL, "tradewind")
+
+
+def named_uuid(*parts: object) -> Uuid:
+    """The UUID (version 5) of a name made of parts: the same parts have the same id, for ever."""
+    return uuid.uuid5(_NAMES, "|".join(map(str, parts)))
+
 
 class Ids(Protocol):
     """The only source of ids and random tokens outside this package."""

@@ -16,7 +16,7 @@ from libs.common.subjects import COMMANDS, PUSH_STREAM, SUBJECTS
 TICK_READERS = {
     "market": ("gateway", "trading", "alerts", "scanner", "pricing"),
     "pricing": ("gateway", "alerts"),
-    "scanner": ("alerts",),
+    "scanner": ("alerts", "gateway"),
 }
 
 

@@ -29,6 +29,7 @@ from libs.common.messages import (
     notifier,
     pricing,
     requests,
+    scan,
     scanner,
     signals,
     trading,
@@ -534,13 +535,49 @@ POOLS_PUT = Command(
 )
 TOKEN_PRICES = Command("pricing.cmd.price.list.v1", pricing.PriceListAsk, pricing.PriceList)
 TOKEN_PRICE_GET = Command("pricing.cmd.price.get.v1", pricing.PriceAsk, pricing.OnePrice)
-TOKEN_PRICE_AT = Command("pricing.cmd.price.at.v1", pricing.PriceAsk, pricing.Envelope)
 TOKEN_HISTORY = Command("pricing.cmd.price.history.v1", pricing.HistoryAsk, pricing.Envelope)
 TOKEN_QUOTE = Command("pricing.cmd.token.quote.v1", pricing.TokenQuoteAsk, pricing.Envelope)
 TOKEN_LIQUIDITY = Command("pricing.cmd.token.liquidity.v1", pricing.PriceAsk, pricing.Envelope)
 ANCHOR_PRICE = Command("pricing.cmd.anchor.get.v1", pricing.OracleAsk, pricing.Envelope)
 TOKEN_PRICE_HEALTH = Command("pricing.cmd.price.health.v1", pricing.PriceHealthAsk, pricing.Envelope)
 TOKEN_PRICE_FRAMES = Command("pricing.cmd.price.frames.v1", pricing.PriceFramesAsk, pricing.PriceFrames)
+
+# Feeds are kept by the scanner; this only wakes the sockets that are open.
+FEED_TOLD = Subject("scanner.tick.feed.v1.{person}", scan.FeedFrame)
+
+SCAN = Command("scanner.cmd.scan.v1", scan.ScanAsk, scan.ScanView, timeout_s=10.0)
+PATTERN_LIST = Command("scanner.cmd.pattern.list.v1", scan.PatternsAsk, scan.PatternList)
+PATTERN_GET = Command("scanner.cmd.pattern.get.v1", scan.PatternAsk, scan.PatternView)
+PATTERN_PERFORMANCE = Command(
+    "scanner.cmd.pattern.performance.v1", scan.PerformanceAsk, scan.PerformanceView, timeout_s=15.0
+)
+RECORD_LIST = Command("scanner.cmd.record.list.v1", scan.RecordsAsk, scan.RecordPage)
+RECORD_SHOWCASE = Command("scanner.cmd.record.showcase.v1", scan.ShowcaseAsk, scan.Showcase)
+RECORD_GET = Command("scanner.cmd.record.get.v1", scan.RecordAsk, scan.RecordView)
+WATCHLISTS = Command("scanner.cmd.watchlist.list.v1", scan.PersonAsk, scan.WatchlistsView)
+WATCHLIST_PUT = Command("scanner.cmd.watchlist.put.v1", scan.WatchlistPut, scan.WatchlistView, effect=True)
+WATCHLIST_REMOVE = Command("scanner.cmd.watchlist.remove.v1", scan.WatchlistRemove, house.Done, effect=True)
+CAPABILITIES = Command("scanner.cmd.capabilities.v1", scan.CapabilitiesAsk, scan.Capabilities)
+SYMBOL_SEARCH = Command("scanner.cmd.symbol.search.v1", scan.SymbolSearch, scan.SymbolPage)
+SYMBOL_RESOLVE = Command("scanner.cmd.symbol.resolve.v1", scan.SymbolResolve, scan.SymbolView)
+CONTEXT_LIST = Command("scanner.cmd.context.list.v1", scan.ContextsAsk, scan.ContextPage)
+CONTEXT_GET = Command("scanner.cmd.context.get.v1", scan.ContextAsk, scan.ContextView)
+CONTEXT_INSPECT = Command("scanner.cmd.context.inspect.v1", scan.ContextAsk, scan.Inspection)
+CONTEXT_MANIFEST = Command("scanner.cmd.context.manifest.v1", scan.ContextAsk, scan.ManifestView)
+CONTEXT_OHLCV = Command("scanner.cmd.context.ohlcv.v1", scan.ContextAsk, scan.OhlcvView)
+# The reply is a PNG, no JSON.
+CONTEXT_CHART = Command("scanner.cmd.context.chart.v1", scan.ChartAsk, bytes, timeout_s=15.0)
+CONDITION_CHECK = Command("scanner.cmd.condition.check.v1", scan.ConditionAsk, scan.ConditionView)
+CONFIRM_VISUAL = Command("scanner.cmd.context.confirm.v1", scan.ConfirmAsk, scan.Confirmed, effect=True)
+MONITOR_MAKE = Command("scanner.cmd.monitor.make.v1", scan.MonitorMake, scan.MonitorView, effect=True)
+MONITOR_LIST = Command("scanner.cmd.monitor.list.v1", scan.PersonAsk, scan.MonitorsView)
+MONITOR_SET = Command("scanner.cmd.monitor.set.v1", scan.MonitorChange, scan.MonitorView, effect=True)
+MONITOR_REMOVE = Command("scanner.cmd.monitor.remove.v1", scan.MonitorChange, house.Done, effect=True)
+FEED_LIST = Command("scanner.cmd.feed.list.v1", scan.FeedAsk, scan.FeedPage)
+FEED_ACK = Command("scanner.cmd.feed.ack.v1", scan.FeedAck, scan.FeedAcked, effect=True)
+SCAN_USAGE = Command("scanner.cmd.usage.get.v1", scan.UsageAsk, scan.UsageView)
+TIMEZONE_GET = Command("scanner.cmd.timezone.get.v1", scan.PersonAsk, scan.TimezoneView)
+TIMEZONE_PUT = Command("scanner.cmd.timezone.put.v1", scan.TimezonePut, scan.TimezoneView, effect=True)
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────
 

@@ -19,6 +19,7 @@ from libs.common.messages.market import CandlesBulk, Forming, FormingAsk
 from services.market.catalogue import Catalogue
 from services.market.quotes import Line, QuoteBook
 from services.market.store import Store
+from services.market.telling import BarTeller
 from services.market.writer import Writer
 
 PLACES_MAX = 5_000
@@ -29,21 +30,31 @@ class BulkReader:
     """Answers ``CANDLES_BULK`` and ``FORMING``."""
 
     def __init__(
-        self, catalogue: Catalogue, book: QuoteBook, writer: Writer, database: Database, store: Store
+        self,
+        catalogue: Catalogue,
+        book: QuoteBook,
+        writer: Writer,
+        teller: BarTeller,
+        database: Database,
+        store: Store,
     ) -> None:
         self._catalogue = catalogue
         self._book = book
         self._writer = writer
+        self._teller = teller
         self._database = database
         self._store = store
 
     def forming(self, ask: FormingAsk) -> Forming:
         """The bar that ticks are making; None when there is none."""
         line, frame = self._place(ask.symbol, ask.timeframe)
-        for row in line.builder.forming():
-            if row.timeframe_id == frame.id:
-                return Forming(symbol=line.symbol, bar=row.candle)
-        return Forming(symbol=line.symbol)
+        rows = [row for row in line.builder.forming() if row.timeframe_id == frame.id]
+        return Forming(
+            symbol=line.symbol,
+            bar=rows[0].candle if rows else None,
+            run=self._teller.run,
+            seq=self._teller.seq,
+        )
 
     async def closed(self, ask: CandlesBulk) -> bytes:
         """The newest closed bars of each place; places that do not fit any more are left out."""

@@ -27,14 +27,14 @@ class BarTeller:
 
     def __init__(self, bus: Bus, run: str) -> None:
         self._bus = bus
-        self._run = run
-        self._seq = 0
+        self.run = run
+        self.seq = 0  # of the last message
 
     async def tell(self, bars: Sequence[ClosedBar], loaded: Sequence[LoadedRange]) -> None:
         """Say what a commit stored; says that nothing is new when both are empty."""
         for part, ranges in _parts(bars, loaded):
-            self._seq += 1
-            message = BarsClosed(run=self._run, seq=self._seq, bars=part, loaded=ranges)
+            self.seq += 1
+            message = BarsClosed(run=self.run, seq=self.seq, bars=part, loaded=ranges)
             try:
                 await self._bus.publish(BARS_CLOSED.at(), encode(message))
             except Exception as e:  # the bus is away: the hole in seq tells the readers

@@ -89,7 +89,7 @@ async def build(config: Config, base: Base) -> AsyncIterator[App]:
         yield App(
             handlers=[
                 *handlers_for(service),
-                *bulk_handlers(BulkReader(catalogue, book, writer, base.database, store)),
+                *bulk_handlers(BulkReader(catalogue, book, writer, teller, base.database, store)),
             ],
             problems=[runner.problem],
             on_started=[runner.start],

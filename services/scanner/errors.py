@@ -25,3 +25,85 @@ class CandlesFailed(AppError):
     code = "UPSTREAM_ERROR"
     http_status = 502
     retry = Retry.LATER
+
+
+class PlacesMoved(Exception):
+    """Bars were judged by somebody else meanwhile: nothing was written, the state is loaded again."""
+
+
+class InvalidParam(AppError):
+    """A parameter is missing or wrong; meta has ``field`` and, where it is one of a few, ``allowed``."""
+
+    code = "invalid_param"
+    http_status = 400
+
+
+class SymbolNotSupported(AppError):
+    """There is no such symbol."""
+
+    code = "symbol_not_supported"
+    http_status = 404
+
+
+class PatternNotFound(AppError):
+    """There is no such pattern."""
+
+    code = "pattern_not_found"
+    http_status = 404
+
+
+class RecordNotFound(AppError):
+    """There is no such record."""
+
+    code = "record_not_found"
+    http_status = 404
+
+
+class WatchlistNotFound(AppError):
+    """The person has no such watchlist."""
+
+    code = "watchlist_not_found"
+    http_status = 404
+
+
+class WatchlistNameTaken(AppError):
+    """The person has another watchlist of that name."""
+
+    code = "watchlist_name_taken"
+    http_status = 409
+
+
+class NotFound(AppError):
+    """There is no such thing, or it is somebody else's."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class TooFewCandles(AppError):
+    """There are fewer closed candles than a scan needs; meta has ``have`` and ``need``."""
+
+    code = "insufficient_data"
+    http_status = 422
+
+
+class ConfirmationFailed(AppError):
+    """What was observed is not what the chart shows."""
+
+    code = "visual_confirmation_failed"
+    http_status = 422
+
+
+class LimitReached(AppError):
+    """The person has as many of these as the tier allows; meta has ``limit``."""
+
+    code = "limit_reached"
+    http_status = 409
+
+
+class ServerBusy(AppError):
+    """More was asked at once than is done at once; nothing was done."""
+
+    code = "server_busy"
+    http_status = 503
+    retry = Retry.LATER

@@ -383,10 +383,15 @@ class FormingAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forming(msgspec.Struct, frozen=True, kw_only=True):
-    """``bar`` is (open_ms, open, high, low, close, volume), None when no bar is being made."""
+    """``bar`` is (open_ms, open, high, low, close, volume), None when no bar is being made.
+
+    ``run`` and ``seq`` are those of the last ``BarsClosed``: who has heard it holds every closed bar.
+    """
 
     symbol: str
     bar: tuple[int, float, float, float, float, float] | None = None
+    run: str = ""
+    seq: int = 0
 
 
 class BarsClosed(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,133 @@
+"""The object graph of the scanner, opened top to bottom and closed bottom to top."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from libs.common.bus import Stored, decode
+from libs.common.messages.market import InstrumentChanged
+from libs.common.service import App, Base
+from libs.common.streams import SCANNER_MARKET
+from services.scanner import brief_handlers
+from services.scanner.asking import Market
+from services.scanner.brief_store import BriefStore
+from services.scanner.briefs import Briefs
+from services.scanner.config import ScannerConfig
+from services.scanner.contexts import Contexts
+from services.scanner.drawing import Drawer
+from services.scanner.evidence import EvidenceBook
+from services.scanner.following import Following
+from services.scanner.handlers import handlers_of
+from services.scanner.history import History
+from services.scanner.loading import Loader
+from services.scanner.people import People
+from services.scanner.people_store import PeopleStore
+from services.scanner.rounds import Rounds
+from services.scanner.scans import Scans
+from services.scanner.store import Store
+from services.scanner.symbols import Symbols
+from services.scanner.watching import Watching
+
+log = structlog.get_logger()
+
+STOP_S_MAX = 10.0
+
+
+@asynccontextmanager
+async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
+    """Everything the scanner is made of."""
+    async with AsyncExitStack() as stack:
+        store, people_store = Store(), PeopleStore()
+        market, evidence, watching = Market(base.bus), EvidenceBook(), Watching()
+        following = Following(base.bus, market, config.timeframes)
+        history = History(market, following)
+        drawer = Drawer(base.clock)
+        stack.push_async_callback(drawer.close)
+        rounds = Rounds(
+            bus=base.bus,
+            following=following,
+            loader=Loader(market, base.database, store, config.scanner_backfill_bars),
+            database=base.database,
+            store=store,
+            people=people_store,
+            outbox=base.outbox,
+            relay=base.relay,
+            watching=watching,
+            evidence=evidence,
+            clock=base.clock,
+            kept_days=config.scanner_record_days,
+        )
+        scans = Scans(
+            market=market,
+            history=history,
+            database=base.database,
+            store=store,
+            evidence=evidence,
+            clock=base.clock,
+        )
+        contexts = Contexts(
+            market=market,
+            history=history,
+            database=base.database,
+            store=store,
+            people=people_store,
+            evidence=evidence,
+            drawer=drawer,
+            clock=base.clock,
+        )
+        people = People(
+            market=market,
+            database=base.database,
+            store=people_store,
+            watching=watching,
+            clock=base.clock,
+            ids=base.ids,
+            kept_days=config.scanner_record_days,
+        )
+        briefs = Briefs(
+            source=history,
+            database=base.database,
+            store=BriefStore(),
+            clock=base.clock,
+            methodology_url=config.methodology_url,
+        )
+
+        def heard(stored: Stored) -> None:
+            market.take(decode(stored.payload, InstrumentChanged).instrument)
+
+        following_market = await base.bus.follow(SCANNER_MARKET, heard)
+        stack.push_async_callback(following_market.stop)
+        await following.start()
+        stack.push_async_callback(following.stop)
+        running = asyncio.create_task(_run(rounds, base), name="scanner rounds")
+        stack.push_async_callback(_end, rounds, running)
+        yield App(
+            handlers=[
+                *handlers_of(scans, Symbols(market), contexts, people),
+                *brief_handlers.handlers_of(briefs),
+            ],
+            problems=[rounds.problem],
+        )
+
+
+async def _run(rounds: Rounds, base: Base) -> None:
+    """The writing task; when it ends by itself the process must not go on without it."""
+    try:
+        await rounds.run()
+    except Exception as e:
+        log.exception("the scanner stopped judging")
+        base.fail(f"{type(e).__name__}: {e}")
+
+
+async def _end(rounds: Rounds, running: asyncio.Task[None]) -> None:
+    rounds.stop()
+    try:
+        async with asyncio.timeout(STOP_S_MAX):
+            await asyncio.shield(running)
+    except TimeoutError:
+        running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
