@@ -54,7 +54,7 @@ class Callers:
             raise NotAuthenticated("a token is needed")
         opaque = authorization is None and surface.name == "scan"  # its cookie is no token of ours
         principal = await self._whose(surface, token, address, cookie=opaque)
-        _admit(row, principal)
+        admit(row, principal)
         return replace(principal, address=address), token
 
     async def _whose(self, surface: Surface, token: str, address: str, *, cookie: bool) -> Principal:
@@ -93,7 +93,8 @@ class Callers:
         return bool(self._public_origin) and origin.lower() == self._public_origin
 
 
-def _admit(row: Endpoint, principal: Principal) -> None:
+def admit(row: Endpoint, principal: Principal) -> None:
+    """PermissionDenied when the row is not for this kind of session, or the key lacks the scope."""
     if principal.kind == "key":
         if not row.key_scope:
             raise PermissionDenied("an API key may not do this")

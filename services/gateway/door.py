@@ -11,6 +11,7 @@ import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -27,7 +28,7 @@ from libs.common.principal import ANONYMOUS, Principal
 from services.gateway import metrics
 from services.gateway.addresses import Addresses, limit_key
 from services.gateway.audit import Audit
-from services.gateway.callers import Callers
+from services.gateway.callers import Callers, admit
 from services.gateway.endpoints.row import Caller, Endpoint, Limit, Sent, Then
 from services.gateway.errors import (
     BodyTooLarge,
@@ -43,6 +44,7 @@ from services.gateway.keyed import HEADER as KEY_HEADER
 from services.gateway.keyed import Asked, Keyed, fingerprint_of, holder_of, read_key
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.windows import Rule
+from services.gateway.mcp.calls import Perform, RowCall
 from services.gateway.metering import Done, Metering, Order, payment_in, refusal
 from services.gateway.pacing import Paced, Pacing, holder
 from services.gateway.requests import RequestReader, is_json
@@ -54,6 +56,7 @@ from services.gateway.surfaces.dialects import SURFACES, dialect_of
 log = structlog.get_logger()
 
 Local = Callable[[Any, Caller], Awaitable[Reply]]
+McpHandler = Callable[[Any, Caller, Perform], Awaitable[Reply]]
 StreamHandler = Callable[[web.BaseRequest, Upgrade], Awaitable[web.StreamResponse]]
 
 BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
@@ -93,6 +96,7 @@ class Ports:
     pacing: Pacing
     locals: Mapping[str, Local]
     stream: StreamHandler
+    mcp: McpHandler
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
     follow_account: Callable[[int], Awaitable[None]]
@@ -183,13 +187,42 @@ class Door:
         caller = await ports.callers.resolve(row, principal, token, asked)
         if row.metered is not None or row.headers or row.raw or row.keyless:
             caller = replace(caller, sent=self._sent(call, row, body))
-        if row.local:
+        if row.local == "mcp":
+            reply = await ports.mcp(asked, caller, partial(self._perform, call))
+        elif row.local:
             reply = await ports.locals[row.local](asked, caller)
         elif KEY_HEADER in request.headers and row.keyed:
-            reply = await self._once(call, row, body, asked, caller)
+            query = request.rel_url.raw_query_string
+            print_ = fingerprint_of(row.method, call.path, query, body)
+            reply = await self._once(call, row, request.headers[KEY_HEADER], print_, asked, caller)
         else:
             reply = await self._command(call, row, asked, caller)
         return self._response(call, reply)
+
+    async def _perform(self, outer: _Call, inner: RowCall) -> Reply:
+        """A call of a row that came inside another request, as if it had come by itself; raises refusals."""
+        row, principal, ports = inner.row, inner.principal, self._ports
+        call = replace(outer, path=row.path, surface=SURFACES[row.surface], route=row.name, cookies=[])
+        ports.geo.check(row, call.request.remote or "", call.request.headers)
+        if not row.access.public and principal.kind != "anonymous":
+            admit(row, principal)
+        await self._pace(call, principal)
+        if row.limits:
+            await self._count(call, row, "address", limit_key(call.address))
+            await self._count(call, row, "principal", _principal_key(principal), principal)
+        self._check_tier(row, principal)
+        asked = ports.readers[row.name].read(inner.arguments, "", {})
+        if principal.kind == "anonymous" and not row.access.public and inner.payment is None:
+            terms = row.metered and await ports.metering.terms(row.metered, self._url(call))
+            raise refusal(terms) if terms else NotAuthenticated("a key is needed")
+        caller = await ports.callers.resolve(row, principal, "", asked)
+        caller = replace(caller, sent=Sent(url=self._url(call), payment=inner.payment))
+        if row.local:
+            return await ports.locals[row.local](asked, caller)
+        if inner.key is not None and row.keyed:
+            print_ = fingerprint_of(row.method, row.path, "mcp", inner.arguments)
+            return await self._once(call, row, inner.key, print_, asked, caller)
+        return await self._command(call, row, asked, caller)
 
     def _upgrade(self, call: _Call) -> Upgrade:
         request = call.request
@@ -244,7 +277,7 @@ class Door:
         return Sent(
             url=self._url(call),
             payment=payment_in(headers),
-            headers={name: headers[name] for name in row.headers if name in headers},
+            headers={name: ", ".join(headers.getall(name)) for name in row.headers if name in headers},
             body=body if row.raw else b"",
         )
 
@@ -258,13 +291,14 @@ class Door:
         )
         return f"{'https' if secure else 'http'}://{request.headers.get('Host', '')}{call.path}"
 
-    async def _once(self, call: _Call, row: Endpoint, body: bytes, asked: Any, caller: Caller) -> Reply:
-        request = call.request
+    async def _once(
+        self, call: _Call, row: Endpoint, key: str, fingerprint: bytes, asked: Any, caller: Caller
+    ) -> Reply:
         keyed = Asked(
             surface=call.surface,
             principal=holder_of(caller.principal, call.address),
-            key=read_key(request.headers[KEY_HEADER]),
-            fingerprint=fingerprint_of(row.method, call.path, request.rel_url.raw_query_string, body),
+            key=read_key(key),
+            fingerprint=fingerprint,
         )
         return await self._ports.keyed.once(keyed, lambda: self._command(call, row, asked, caller))
 

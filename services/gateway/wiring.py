@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 from aiohttp import web
 from prometheus_client import REGISTRY
 
-from libs.common.bus import Bus
+from libs.common.bus import Bus, encode
 from libs.common.errors import AppError
 from libs.common.messages.auth import (
     Account,
@@ -25,7 +26,7 @@ from libs.common.messages.auth import (
     StreamRedeem,
 )
 from libs.common.messages.auth_people import CookieResolve, KeyResolve
-from libs.common.messages.market import GroupView, GroupViewAsk
+from libs.common.messages.market import AssetsAsk, GroupView, GroupViewAsk
 from libs.common.messages.trading_orders import AccountSync, MarketSync
 from libs.common.outbound import Outbound
 from libs.common.plans import PlansFile
@@ -35,6 +36,7 @@ from libs.common.subjects import (
     ACCOUNT_OF,
     ACCOUNT_SYNC,
     API_KEY_RESOLVE,
+    ASSETS,
     COOKIE_RESOLVE,
     GROUP_VIEW,
     KEYS_PUBLIC,
@@ -56,6 +58,8 @@ from services.gateway.house_handlers import handlers_of
 from services.gateway.identities import Identities
 from services.gateway.keyed import Keyed
 from services.gateway.limits.shared import SharedWindows
+from services.gateway.mcp.catalogue import Shelf, tools_of
+from services.gateway.mcp.handlers import McpDoor
 from services.gateway.metering import Metering
 from services.gateway.oauth import handlers as oauth
 from services.gateway.oauth.documents import AGENT, Documents
@@ -151,6 +155,8 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         plans = PlansFile(config.plans_file, base.clock)
         callers = Callers(identities.principal, house.account, config.public_url)
         documentation = Documentation(document)
+        agents = _agents_door(config, base, callers, documentation)
+        stack.push_async_callback(agents.close)
         door = Door(
             Ports(
                 bus=base.bus,
@@ -171,6 +177,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
                     **oauth.handlers_of(_oauth_ports(callers, identities, tokens, base)),
                 },
+                mcp=agents.handle,
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
                 refresh_market=lambda: house.market_changed(views),
                 learn_revocations=tokens.learn_revocations,
@@ -199,6 +206,21 @@ def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base:
         documents=Documents(Outbound(AGENT), base.clock),
         ids=base.ids,
         learn_revocations=tokens.learn_revocations,
+    )
+
+
+def _agents_door(config: Config, base: Bare, callers: Callers, documentation: Documentation) -> McpDoor:
+    tools = tools_of(ENDPOINTS)
+    named = {urlsplit(config.public_url).hostname, config.http_host, "localhost"}
+
+    async def instruments() -> bytes:
+        return await base.bus.request_bytes(ASSETS, encode(AssetsAsk(login=0, group=NO_ACCOUNT_GROUP)))
+
+    return McpDoor(
+        callers.verify,
+        tools,
+        Shelf(tools=tools, rows=ENDPOINTS, page=documentation.text, instruments=instruments),
+        frozenset(name.lower() for name in named if name),
     )
 
 

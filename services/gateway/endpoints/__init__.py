@@ -16,6 +16,7 @@ from services.gateway.endpoints import (
     broker,
     house,
     identity,
+    mcp,
     notifications,
     oauth,
     scan_identity,
@@ -39,6 +40,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *billing.ROWS,
     *trading_staff.ROWS,
     *oauth.ROWS,
+    *mcp.ROWS,
     *house.ROWS,
 )
 

@@ -35,6 +35,7 @@ from services.gateway.endpoints.row import (
     Endpoint,
     Limit,
 )
+from services.gateway.endpoints.tool import Tool
 
 # Passwords are slow on purpose: this only keeps one address from queueing them by the thousand. Wrong
 # passwords are counted by auth.
@@ -313,6 +314,13 @@ MARKET = (
         surface="broker",
         tags=("market",),
         summary="Every symbol the account's group sees, as a table",
+        tools=(
+            Tool(
+                name="quotes",
+                title="Quotes of every symbol",
+                description="Every symbol of the account's group with its last bid and ask, as a table.",
+            ),
+        ),
         access=ACCOUNT_OF_ANY,
         repeat="safe",
         request=AccountRequest,
@@ -327,6 +335,7 @@ MARKET = (
         surface="broker",
         tags=("market",),
         summary="One symbol with its analytics and sessions",
+        tools=(Tool(name="symbol"),),
         access=ACCOUNT_OF_ANY,
         repeat="safe",
         request=SymbolRequest,
@@ -418,6 +427,7 @@ ALERTS = (
         command=subjects.ALERT_LIST,
         message=_alerts,
         response=alerts.AlertTable,
+        tools=(Tool(name="alerts_list", open_world=False),),
     ),
     Endpoint(
         method="POST",
@@ -432,6 +442,15 @@ ALERTS = (
         message=_alert_create,
         response=alerts.AlertIds,
         errors=_ALERT_ERRORS,
+        tools=(
+            Tool(
+                name="alert_create",
+                description=(
+                    "Arm a price alert. side: 0 bid, 1 ask. condition 2: at or above target_price, 3: at or"
+                    " below; the others stand in the documentation. repeat_mode 0: once."
+                ),
+            ),
+        ),
     ),
     Endpoint(
         method="PUT",
@@ -460,6 +479,7 @@ ALERTS = (
         message=_alert_delete,
         response=alerts.AlertIds,
         errors=("NOT_FOUND",),
+        tools=(Tool(name="alert_delete", open_world=False),),
     ),
     Endpoint(
         method="GET",

@@ -53,6 +53,11 @@ class Documentation:
         body = page_html(found, self._pages.values()).encode()
         return Reply(200, body, _HTML_HEADERS, "text/html; charset=utf-8")
 
+    def text(self, name: str) -> str | None:
+        """A page as Markdown; None when there is no such page."""
+        found = self._pages.get(name.removesuffix(".md"))
+        return None if found is None else found.text
+
     def exists(self, name: str) -> bool:
         """Whether there is such a page."""
         return name.removesuffix(".md") in self._pages

@@ -51,3 +51,16 @@ class AnalysisSurface(Surface):
     def error_headers(self, error: AppError) -> Mapping[str, str]:
         headers = super().error_headers(error)
         return {k: v for k, v in headers.items() if k != "Allow"} if error.http_status == 405 else headers
+
+
+class McpSurface(AnalysisSurface):
+    """The agents' door outside of JSON-RPC: the same words, and a wrong method is one."""
+
+    name: ClassVar[str] = "mcp"
+    codes: ClassVar[Mapping[int, str]] = {**AnalysisSurface.codes, 405: "METHOD_NOT_ALLOWED"}
+
+    def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
+        return error.http_status, {"error": self.code_of(error), "message": str(error)}
+
+    def error_headers(self, error: AppError) -> Mapping[str, str]:
+        return Surface.error_headers(self, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.gateway.surfaces.analysis import AnalysisSurface
+from services.gateway.surfaces.analysis import AnalysisSurface, McpSurface
 from services.gateway.surfaces.base import Surface
 from services.gateway.surfaces.broker import AdminSurface, BrokerSurface, HouseSurface
 from services.gateway.surfaces.oauth import OAuthSurface
@@ -23,6 +23,7 @@ SURFACES: Mapping[str, Surface] = {
         SignalsSurface(),
         PricesSurface(),
         OAuthSurface(),
+        McpSurface(),
     )
 }
 
@@ -34,7 +35,7 @@ _PREFIXES = (
     ("/auth/", "scan"),
     ("/payments/", "scan"),
     ("/v1/", "analysis"),
-    ("/mcp/", "analysis"),
+    ("/mcp/", "mcp"),
     ("/oauth/", "analysis"),
     ("/.well-known/", "analysis"),
     ("/ai-signal/", "signals"),

@@ -14,7 +14,9 @@ NOW_MS = 1_800_000_000_000
 ANCHOR = Anchor(60_000.0, 0.9)
 
 
-def world(seed: int, rules: Rules, *, tokens: int, pools: int, spread: float = 0.02) -> tuple[Pricer, list[Pool]]:
+def world(
+    seed: int, rules: Rules, *, tokens: int, pools: int, spread: float = 0.02
+) -> tuple[Pricer, list[Pool]]:
     """A priced graph. Some pools are dust, some old, some empty; some tokens are hubs; one is a stablecoin."""
     dice = random.Random(seed)
     made = [

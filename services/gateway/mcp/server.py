@@ -1,0 +1,261 @@
+"""The official SDK's server, without sessions, as one function from request to answer.
+
+Imported when the first agent comes: the SDK is large. Nothing of a request outlives its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Any
+
+import mcp_types as types
+import msgspec
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+
+from libs.common.errors import AppError
+from libs.common.principal import ANONYMOUS
+from libs.common.service import VERSION
+from services.gateway.mcp.calls import RowCall, Visit, call_tool
+from services.gateway.mcp.catalogue import URI_PREFIX, Shelf, ToolRow, resources_of
+from services.gateway.mcp.texts import INSTRUCTIONS, JOBS, PAGES
+from services.gateway.surfaces.base import Reply
+
+VISIT = "tradewind.visit"
+LIST_TTL_MS = 300_000
+BODY_BYTES_MAX = 256 * 1024
+_LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "server/discover")
+Context = ServerRequestContext[Any, Any]
+
+
+class Agents:
+    """The SDK's server with our handlers. ``open`` once, ``close`` at the end."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._resources = resources_of(shelf.rows)
+        self._tools = types.ListToolsResult(tools=[_tool(made) for made in shelf.tools.values()])
+        hint = CacheHint(ttl_ms=LIST_TTL_MS, scope="public")
+        self._manager = StreamableHTTPSessionManager(
+            Server(
+                "tradewind",
+                version=VERSION,
+                title="Tradewind",
+                instructions=INSTRUCTIONS,
+                cache_hints=dict.fromkeys(_LISTS, hint),  # type: ignore[arg-type]
+                get_tool_input_schema=self._input_schema,
+                on_list_tools=self._list_tools,
+                on_call_tool=self._call_tool,
+                on_list_resources=self._list_resources,
+                on_list_resource_templates=self._list_templates,
+                on_read_resource=self._read_resource,
+                on_list_prompts=self._list_prompts,
+                on_get_prompt=self._get_prompt,
+            ),
+            json_response=True,
+            stateless=True,
+            max_request_body_size=BODY_BYTES_MAX,
+        )
+        self._stack = AsyncExitStack()
+
+    async def open(self) -> None:
+        """Take requests."""
+        await self._stack.enter_async_context(self._manager.run())
+
+    async def close(self) -> None:
+        """Take no more."""
+        await self._stack.aclose()
+
+    async def answer(self, headers: Mapping[str, str], body: bytes, visit: Visit) -> Reply:
+        """One POST through the SDK: the headers are passed on as they came."""
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/mcp",
+            "raw_path": b"/mcp",
+            "query_string": b"",
+            "root_path": "",
+            "headers": [
+                (name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()
+            ],
+            "client": ("", 0),
+            "server": None,
+            VISIT: visit,
+        }
+        exchange = _Exchange(body)
+        await self._manager.handle_request(scope, exchange.receive, exchange.send)
+        return exchange.reply()
+
+    # ── tools ──
+
+    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
+        made = self._shelf.tools.get(name)
+        return None if made is None else made.input_schema
+
+    async def _list_tools(self, ctx: Context, params: Any) -> types.ListToolsResult:
+        return self._tools
+
+    async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        made = self._shelf.tools.get(params.name)
+        if made is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {params.name[:100]}")
+        visit = _visit_of(ctx)
+        if visit.principal is None and not visit.pays:
+            raise MCPError(types.INVALID_REQUEST, "a key is needed")
+        meta = dict(params.meta or {})
+        said = await call_tool(made, params.arguments or {}, meta, visit, ANONYMOUS)
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=said.text)],
+            structured_content=said.value if isinstance(said.value, dict) else None,
+            is_error=said.failed,
+            _meta=dict(said.meta) if said.meta else None,
+        )
+
+    # ── resources ──
+
+    async def _list_resources(self, ctx: Context, params: Any) -> types.ListResourcesResult:
+        found = [
+            types.Resource(uri=f"{URI_PREFIX}docs/{name}", name=name, mime_type="text/markdown")
+            for name in PAGES
+            if self._shelf.page(name) is not None
+        ]
+        found.append(
+            types.Resource(
+                uri=f"{URI_PREFIX}instruments",
+                name="instruments",
+                title="Every instrument with its terms",
+                mime_type="application/json",
+            )
+        )
+        found += [
+            types.Resource(uri=uri, name=row.resource, title=row.summary, mime_type="application/json")
+            for uri, row in self._resources.items()
+        ]
+        return types.ListResourcesResult(resources=found)
+
+    async def _list_templates(self, ctx: Context, params: Any) -> types.ListResourceTemplatesResult:
+        page = types.ResourceTemplate(
+            uri_template=f"{URI_PREFIX}docs/{{+page}}",
+            name="page",
+            title="A page of the documentation",
+            mime_type="text/markdown",
+        )
+        return types.ListResourceTemplatesResult(resource_templates=[page])
+
+    async def _read_resource(
+        self, ctx: Context, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        uri = str(params.uri)
+        text, kind = await self._read(uri, _visit_of(ctx))
+        if text is None:
+            # The code by which this is said differs between the eras.
+            modern = ctx.protocol_version >= "2026-07-28"
+            code = types.INVALID_PARAMS if modern else -32002
+            raise MCPError(code, f"Resource not found: {uri[:200]}", {"uri": uri[:200]})
+        content = types.TextResourceContents(uri=uri, mime_type=kind, text=text)
+        return types.ReadResourceResult(contents=[content])
+
+    async def _read(self, uri: str, visit: Visit) -> tuple[str | None, str]:
+        row = self._resources.get(uri)
+        try:
+            if row is not None:
+                reply = await visit.perform(RowCall(row, b"{}", visit.principal or ANONYMOUS))
+                return reply.body.decode(), "application/json"
+            if uri == f"{URI_PREFIX}instruments":
+                return (await self._shelf.instruments()).decode(), "application/json"
+        except AppError as e:
+            raise MCPError(types.INTERNAL_ERROR, str(e)) from e
+        if uri.startswith(f"{URI_PREFIX}docs/"):
+            return self._shelf.page(uri.removeprefix(f"{URI_PREFIX}docs/")), "text/markdown"
+        return None, ""
+
+    # ── prompts ──
+
+    async def _list_prompts(self, ctx: Context, params: Any) -> types.ListPromptsResult:
+        prompts = [
+            types.Prompt(
+                name=job.name,
+                title=job.title,
+                description=job.description,
+                arguments=[
+                    types.PromptArgument(name=name, description=about, required=name not in job.defaults)
+                    for name, about in job.arguments.items()
+                ],
+            )
+            for job in JOBS
+        ]
+        return types.ListPromptsResult(prompts=prompts)
+
+    async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        job = next((job for job in JOBS if job.name == params.name), None)
+        if job is None:
+            raise MCPError(types.INVALID_PARAMS, f"Unknown prompt: {params.name[:100]}")
+        try:
+            text = job.filled({k: v for k, v in (params.arguments or {}).items() if k in job.arguments})
+        except KeyError as e:
+            raise MCPError(types.INVALID_PARAMS, f"Missing argument: {e.args[0]}") from e
+        message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+        return types.GetPromptResult(description=job.description, messages=[message])
+
+
+class _Exchange:
+    """The two ends of an ASGI call: the whole body goes in, the whole answer comes out."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+        self._status = 500
+        self._headers: dict[str, str] = {}
+        self._parts: list[bytes] = []
+        self._done = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        if self._body is None:  # nobody goes away: the client's leaving does not cancel what it asked for
+            await self._done.wait()
+            return {"type": "http.disconnect"}
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._headers = {k.decode().lower(): v.decode() for k, v in message.get("headers", ())}
+        else:
+            self._parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._done.set()
+
+    def reply(self) -> Reply:
+        kept = {"Allow": self._headers["allow"]} if "allow" in self._headers else {}
+        kind = self._headers.get("content-type", "application/json")
+        return Reply(self._status, b"".join(self._parts), kept, kind)
+
+
+def _visit_of(ctx: Context) -> Visit:
+    request: Any = ctx.request
+    visit: Visit = request.scope[VISIT]
+    return visit
+
+
+def _tool(made: ToolRow) -> types.Tool:
+    hints = made.hints
+    return types.Tool(
+        name=made.name,
+        title=made.title,
+        description=made.description,
+        input_schema=msgspec.to_builtins(made.input_schema),
+        output_schema=msgspec.to_builtins(made.output_schema) if made.output_schema else None,
+        annotations=types.ToolAnnotations(
+            read_only_hint=hints["readOnlyHint"],
+            destructive_hint=hints["destructiveHint"],
+            idempotent_hint=hints["idempotentHint"],
+            open_world_hint=hints["openWorldHint"],
+        ),
+    )
