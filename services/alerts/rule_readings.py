@@ -80,13 +80,15 @@ def _value(leaf: m.Leaf, bars: NDArray[np.float64]) -> tuple[NDArray[np.float64]
             column = {"close": CLOSE, "high": HIGH, "low": LOW}[leaf.of]
             return bars[column][..., -1], leaf.value, leaf.hysteresis
         case m.Change():
-            return indicators.percent_change(close, leaf.bars)[..., -1], leaf.percent, leaf.hysteresis
+            near = close[..., -leaf.bars - 1 :]
+            return indicators.percent_change(near, leaf.bars)[..., -1], leaf.percent, leaf.hysteresis
         case m.Rsi():
             return indicators.rsi(close, leaf.period)[..., -1], leaf.value, leaf.hysteresis
         case m.Atr():
             reach = indicators.atr(bars[HIGH], bars[LOW], close, leaf.period)[..., -1]
             return 100.0 * reach / close[..., -1], leaf.percent, leaf.hysteresis
         case m.VolumeZ():
-            return indicators.volume_z(bars[VOLUME], leaf.window)[..., -1], leaf.value, leaf.hysteresis
+            near = bars[VOLUME][..., -leaf.window - 1 :]  # all it reads: the rest need not be worked out
+            return indicators.volume_z(near, leaf.window)[..., -1], leaf.value, leaf.hysteresis
         case _:
             raise TypeError(f"{type(leaf).__name__} reads no bars")

@@ -11,6 +11,7 @@ from libs.common.errors import InvariantBroken
 from libs.common.plans import TIERS
 from services.gateway.endpoints import (
     admin,
+    alert_rules,
     analysis,
     billing,
     broker,
@@ -30,6 +31,7 @@ from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *broker.ROWS,
+    *alert_rules.ROWS,
     *trading.ROWS,
     *identity.ROWS,
     *scan_identity.ROWS,
