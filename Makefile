@@ -10,7 +10,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e soak bench gen lock clean .python .run .dev
+.PHONY: help run test check e2e soak bench dashboards gen lock clean .python .run .dev
 
 help:
 	@echo "make run     start everything and watch it (Ctrl-C stops it in order)"
@@ -19,6 +19,7 @@ help:
 	@echo "make e2e     browser, suites and strangers' clients"
 	@echo "make soak    the proofs at full size"
 	@echo "make bench   measurements with peers beside us, into bench/results"
+	@echo "make dashboards  a picture of every dashboard, from the stack that runs"
 	@echo "make gen     write the generated files again"
 	@echo "make lock    write the lock files again (needs uv)"
 	@echo "make clean   remove .venv and caches; data folders stay"
@@ -46,6 +47,9 @@ soak: .dev
 
 bench: .dev
 	@$(BIN)/python -m bench $(ARGS)
+
+dashboards: .dev
+	@$(BIN)/python -m deploy.grafana.render $(ARGS)
 
 gen: .dev
 	@$(BIN)/python -m deploy.local.generated

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Histogram
 
+from libs.common.telemetry import exemplar
 from services.gateway.endpoints import ENDPOINTS
 
 _BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
-_requests = Histogram(
-    "tradewind_gateway_request_seconds", "Time to answer a request", ["route", "status"], buckets=_BUCKETS
+# A histogram per route and status would be thousands of series: the spread of times is told by surface, and
+# by route only how often and how long in all.
+_times = Histogram(
+    "tradewind_gateway_request_seconds", "Time to answer a request", ["surface"], buckets=_BUCKETS
 )
-_children: dict[tuple[str, int], Histogram] = {}
+_requests = Counter("tradewind_gateway_requests_total", "Requests answered", ["route", "status"])
+_route_seconds = Counter("tradewind_gateway_route_seconds_total", "Time spent answering a route", ["route"])
+_children: dict[tuple[str, int], tuple[Counter, Counter, Histogram]] = {}
+_surfaces: dict[str, str] = {}
 
 REFUSED = Counter(
     "tradewind_gateway_refused_total", "Requests refused before they reached their service", ["reason"]
@@ -41,10 +47,20 @@ REASONS = ("body", "limit", "method", "path", "permission", "protocol", "token")
 
 def observe(route: str, status: int, seconds: float) -> None:
     """Count one answer."""
-    child = _children.get((route, status))
-    if child is None:
-        child = _children[route, status] = _requests.labels(route, str(status))
-    child.observe(seconds)
+    children = _children.get((route, status)) or _begin(route, status)
+    answers, spent, times = children
+    answers.inc()
+    spent.inc(seconds)
+    times.observe(seconds, exemplar())
+
+
+def _begin(route: str, status: int) -> tuple[Counter, Counter, Histogram]:
+    children = _children[route, status] = (
+        _requests.labels(route, str(status)),
+        _route_seconds.labels(route),
+        _times.labels(_surfaces.get(route, "none")),
+    )
+    return children
 
 
 def refused(reason: str) -> None:
@@ -56,7 +72,8 @@ def refused(reason: str) -> None:
 def zero() -> None:
     """Make every series exist from the start, so that a rate has a beginning."""
     for row in ENDPOINTS:
-        _children[row.name, 200] = _requests.labels(row.name, "200")
+        _surfaces[row.name] = row.surface
+        _begin(row.name, 200)
     for reason in REASONS:
         REFUSED.labels(reason)
     for outcome in ("new", "replay", "mismatch", "in_flight"):

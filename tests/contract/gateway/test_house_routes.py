@@ -70,7 +70,7 @@ async def test_metrics_are_prometheus_text_with_a_series_per_route(at_edge: Edge
     answer = await client.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain")
     text = answer.body.decode()
-    assert 'tradewind_gateway_request_seconds_count{route="GET /market",status="200"}' in text
+    assert 'tradewind_gateway_requests_total{route="GET /market",status="200"}' in text
     assert "tradewind_gateway_stream_sockets" in text
     assert "tradewind_gateway_limits_unlocked_total 0.0" in text
 

@@ -2,90 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from deploy.local.ports import choose_ports
 from deploy.local.processes import wait_until
 from deploy.local.settings import installed_services
-from tests.integration.local.stack import PATIENCE_S, ROOT, alive
-
-ADMIN = "open sesame"
-
-
-class RealStack:
-    """``tradewind up`` with the manual feed, and its other commands."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.port = choose_ports(["http"], seed=str(folder))["http"]
-        self._output = folder / "output.txt"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
-        self._environ = {k: v for k, v in kept.items() if k not in ("DATABASE_URL", "NATS_URL")}
-        self._environ |= {"TRADEWIND_FEED": "manual", "TRADEWIND_ADMIN_PASSWORD": ADMIN}
-        with self._output.open("wb") as output:
-            command = self._command("up", "--http-port", str(self.port))
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=self._environ, stdout=output, stderr=subprocess.STDOUT
-            )
-
-    def text(self) -> str:
-        return self._output.read_text()
-
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command on this stack."""
-        return subprocess.run(
-            self._command(*arguments),
-            cwd=ROOT,
-            env=self._environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-
-    def call(self, path: str, body: dict[str, Any] | None = None, token: str = "") -> Any:
-        """One HTTP call to the gateway."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            data=json.dumps(body).encode() if body is not None else None,
-            headers={"Content-Type": "application/json", "Authorization": token},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as e:
-            raise RuntimeError(f"{path}: {e.code} {e.read().decode()}") from e
-
-    def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "deploy.local.cli", *arguments, "--data-dir", str(self.data)]
+from tests.integration.local.stack import PATIENCE_S, alive
+from tests.real_stack import ADMIN, RealStack, real_stack
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
-    running = RealStack(tmp_path_factory.mktemp("real"))
-
-    def settled() -> bool:
-        return "Ctrl-C stops" in running.text() or running.process.poll() is not None
-
-    try:
-        assert wait_until(settled, seconds=60.0), running.text()
-        assert running.process.poll() is None, running.text()
+    with real_stack(tmp_path_factory.mktemp("real")) as running:
         yield running
-    finally:
-        running.process.send_signal(signal.SIGINT)
-        running.process.wait(timeout=60)
 
 
 def test_every_service_is_ready(stack: RealStack) -> None:
@@ -98,7 +32,7 @@ def test_status_and_doctor_find_nothing_wrong(stack: RealStack) -> None:
     status = stack.run("status")
     assert status.returncode == 0, status.stdout + status.stderr
     for name in installed_services():
-        assert f"services.{name}" in Path(f"/proc/{_pid(stack, name)}/cmdline").read_text()
+        assert f"services.{name}" in Path(f"/proc/{stack.pid(name)}/cmdline").read_text()
         assert f"\n{name} " in status.stdout
     doctor = stack.run("doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
@@ -141,11 +75,11 @@ def test_a_candle_file_for_a_symbol_nobody_knows_is_refused_in_one_line(
 
 
 def test_a_killed_service_is_back_and_the_gateway_says_so(stack: RealStack) -> None:
-    before = _pid(stack, "market")
+    before = stack.pid("market")
     os.kill(before, signal.SIGKILL)
 
     def back() -> bool:
-        if _pid(stack, "market") == before:
+        if stack.pid("market") == before:
             return False
         try:
             return bool(stack.call("/readyz")["ready"])
@@ -155,8 +89,3 @@ def test_a_killed_service_is_back_and_the_gateway_says_so(stack: RealStack) -> N
     assert wait_until(back, seconds=PATIENCE_S), stack.text()
     assert "market was ended by SIGKILL; trying again in 0.5 s" in stack.text()
     assert not alive(before)
-
-
-def _pid(stack: RealStack, name: str) -> int:
-    pid: int = json.loads((stack.data / "run.json").read_text())[name]["pid"]
-    return pid
