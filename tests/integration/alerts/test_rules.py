@@ -1,0 +1,209 @@
+"""Rules beside the real market: bars that close, a kill in between, facts of the scanner, who may do what."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+import msgspec
+import orjson
+import pytest_asyncio
+
+from libs.common.bus import Entry
+from libs.common.bus_nats import NatsBus
+from libs.common.errors import RemoteError
+from libs.common.messages import alert_rules as m
+from libs.common.messages.market import CandlesPut
+from libs.common.messages.scanner import RegimeFlipped
+from libs.common.subjects import (
+    ALERTS_NOTICE,
+    CANDLES_PUT,
+    REGIME_FLIPPED,
+    RULE_CREATE,
+    RULE_DELETE,
+    RULE_GET,
+    RULE_HITS,
+    RULE_LIST,
+    RULE_PUT,
+    RULE_TEST,
+)
+from tests.conftest import wait_until
+from tests.house import House
+from tests.oracles import alert_rules as oracle
+from tests.unit.alerts.test_rules import market
+
+LOGIN, OTHER = 500, 501
+HOUR_MS = 3_600_000
+HISTORY = 80
+BARS = 60
+# The last bars lie in the past: stored candles are closed ones.
+START_MS = (int(time.time() * 1000) // HOUR_MS - HISTORY - BARS - 24) * HOUR_MS
+WHEN: dict[str, Any] = {
+    "type": "any",
+    "of": [
+        {"type": "price", "op": "crosses_above", "value": 100.0},
+        {"type": "change", "op": "above", "percent": 1.0, "bars": 2},
+        {"type": "all", "of": [{"type": "rsi", "op": "below", "value": 40, "period": 5}]},
+    ],
+}
+
+
+def candles() -> list[tuple[int, float, float, float, float, float]]:
+    rows = market(9, HISTORY + BARS)
+    return [(START_MS + n * HOUR_MS, *(float(v) for v in row[1:])) for n, row in enumerate(rows)]
+
+
+def body(**change: Any) -> m.RuleBody:
+    said = {"symbol": "eurusd", "timeframe": "1h", "when": WHEN, "repeat": True, **change}
+    return msgspec.json.decode(orjson.dumps(said), type=m.RuleBody)
+
+
+async def put(bus: NatsBus, rows: list[Any]) -> None:
+    await bus.request(CANDLES_PUT, CandlesPut(symbol="EURUSD", timeframe="1h", candles=rows))
+
+
+async def create(bus: NatsBus, rule: m.RuleBody, login: int = LOGIN) -> m.RuleView:
+    return await bus.request(RULE_CREATE, m.RuleCreate(login=login, group="demo", rule=rule))
+
+
+async def hits(bus: NatsBus, id: int) -> list[m.RuleHit]:
+    return list((await bus.request(RULE_HITS, m.RuleHitsAsk(login=LOGIN, id=id, limit=1_000))).hits)[::-1]
+
+
+async def refusal(bus: NatsBus, command: Any, ask: Any) -> tuple[str, int]:
+    try:
+        await bus.request(command, ask)
+    except RemoteError as e:
+        return e.code, e.http_status
+    raise AssertionError("it was taken")
+
+
+@pytest_asyncio.fixture
+async def running(house: House, bus: NatsBus) -> House:
+    """Market with some history of EURUSD, and alerts."""
+    await house.start("market", FEED="manual")
+    await put(bus, candles()[:HISTORY])
+    await house.start("alerts", FEED="manual", RULES_PER_ACCOUNT="2")
+    return house
+
+
+async def told(bus: NatsBus) -> list[dict[str, Any]]:
+    window = await bus.history("ALERTS", ALERTS_NOTICE.at(login=LOGIN), 0, 1_000)
+    return [orjson.loads(entry.payload) for entry in window.entries]
+
+
+async def test_bars_are_judged_once_also_when_it_is_killed_between_them(running: House, bus: NatsBus) -> None:
+    rows = candles()
+    rule = await create(bus, body())
+    assert (rule.rule.symbol, rule.status, rule.fired_count) == ("EURUSD", "active", 0)
+    said = orjson.loads(orjson.dumps(msgspec.to_builtins(body())))
+    expected = oracle.hits(said, rows, HISTORY, {}, HOUR_MS)
+    assert len(expected) > 4
+
+    async def judged(upto: int) -> bool:
+        wanted = [open_ms // 1000 for open_ms, _, _ in expected if open_ms <= rows[upto - 1][0]]
+        return [hit.bar_open for hit in await hits(bus, rule.id)] == wanted
+
+    for at in range(HISTORY, HISTORY + 20, 5):
+        await put(bus, rows[at : at + 5])
+        await wait_until(lambda at=at: judged(at + 5))
+    await running.end("alerts-0", signal.SIGKILL)
+    await put(bus, rows[HISTORY + 20 : HISTORY + 40])
+    await running.start("alerts", FEED="manual")
+    await wait_until(lambda: judged(HISTORY + 40))
+    await put(bus, rows[HISTORY + 40 :])
+    await wait_until(lambda: judged(len(rows)))
+    found = await hits(bus, rule.id)
+    assert [(hit.bar_open * 1000, hit.told, hit.held_back) for hit in found] == expected
+    notices = await wait_until(lambda: _so_many(told(bus), len(expected)))
+    assert [notice["data"]["bar_open"] * 1000 for notice in notices] == [bar for bar, _, _ in expected]
+    assert {notice["token"] for notice in notices} == {"ALERT_RULE"}
+    view = await bus.request(RULE_GET, m.RuleAsk(login=LOGIN, id=rule.id))
+    assert (view.fired_count, view.fired_at) == (len(expected), expected[-1][0] // 1000 + 3_600)
+    days = (int(time.time() * 1000) - rows[HISTORY][0]) // 86_400_000
+    tested = await bus.request(
+        RULE_TEST, m.RuleTest(login=LOGIN, group="demo", rule=body(repeat=True), days=days)
+    )
+    # A test that begins later finds what was live from there on, once its levels are known.
+    begun = [hit for hit in found if hit.bar_open > tested.first_bar]
+    assert [hit.bar_open for hit in tested.hits if hit.bar_open > tested.first_bar] == [
+        hit.bar_open for hit in begun
+    ]
+
+
+async def _so_many(asked: Any, count: int) -> Any:
+    found = await asked
+    return found if len(found) == count else None
+
+
+async def test_a_fact_that_comes_after_its_bar_fires_the_rule_once(running: House, bus: NatsBus) -> None:
+    rows = candles()
+    rule = await create(bus, body(when={"type": "regime", "to": "up"}, repeat=False, name="flip"))
+    await put(bus, rows[HISTORY : HISTORY + 1])
+    open_ms = rows[HISTORY][0]
+
+    def flipped(event_id: str, now: str, bar_ms: int) -> Entry:
+        fact = RegimeFlipped(
+            event_id=event_id,
+            symbol="EURUSD",
+            timeframe="1h",
+            bar_open_ms=bar_ms,
+            bar_close_ms=bar_ms + HOUR_MS,
+            was="range",
+            now=now,
+            strength=0.5,
+            vol_pct=1.0,
+            price=1.0,
+            live=True,
+        )
+        subject = REGIME_FLIPPED.at(timeframe="1h", symbol="EURUSD")
+        return Entry(subject, msgspec.json.encode(fact), event_id, {})
+
+    await bus.append("SCANNER", [flipped("a", "down", open_ms)])
+    await bus.append("SCANNER", [flipped("b", "up", open_ms)])
+    found = await wait_until(lambda: _so_many(hits(bus, rule.id), 1))
+    assert (found[0].bar_open, found[0].told, found[0].price) == (open_ms // 1000, "yes", rows[HISTORY][4])
+    view = await bus.request(RULE_GET, m.RuleAsk(login=LOGIN, id=rule.id))
+    assert view.status == "triggered"
+    tested = await bus.request(RULE_TEST, m.RuleTest(login=LOGIN, group="demo", rule=view.rule, days=30))
+    assert [hit.bar_open for hit in tested.hits] == [open_ms // 1000]
+    assert tested.events_from == open_ms // 1000
+    (notice,) = await told(bus)
+    assert notice["title"].startswith("flip: EURUSD")
+
+
+async def test_owners_change_their_own_rules_within_bounds(running: House, bus: NatsBus) -> None:
+    first = await create(bus, body())
+    second = await create(bus, body(name="two"))
+    assert await refusal(bus, RULE_CREATE, m.RuleCreate(login=LOGIN, group="demo", rule=body())) == (
+        "RET_TRADE_LIMIT_REACHED",
+        409,
+    )
+    unknown = m.RuleCreate(login=OTHER, group="demo", rule=body(symbol="NOPE"))
+    assert await refusal(bus, RULE_CREATE, unknown) == ("RET_SYMBOL_NOT_FOUND", 404)
+    late = m.RuleCreate(login=OTHER, group="demo", rule=body(expires_at=1))
+    assert await refusal(bus, RULE_CREATE, late) == ("INVALID_EXPIRES_AT", 400)
+    for command, ask in (
+        (RULE_GET, m.RuleAsk(login=OTHER, id=first.id)),
+        (RULE_DELETE, m.RuleAsk(login=OTHER, id=first.id)),
+        (RULE_HITS, m.RuleHitsAsk(login=OTHER, id=first.id)),
+        (RULE_PUT, m.RulePut(login=OTHER, group="demo", id=first.id, rule=body())),
+    ):
+        assert await refusal(bus, command, ask) == ("PERMISSION_DENIED", 403)
+    missing = m.RuleAsk(login=LOGIN, id=2**40)
+    assert await refusal(bus, RULE_GET, missing) == ("NOT_FOUND", 404)
+    off = m.RulePut(login=LOGIN, group="demo", id=first.id, rule=body(name="off"), enabled=False)
+    assert (await bus.request(RULE_PUT, off)).status == "disabled"
+    await put(bus, candles()[HISTORY : HISTORY + 30])
+    await wait_until(lambda: _some(hits(bus, second.id)))
+    assert await hits(bus, first.id) == []
+    listed = await bus.request(RULE_LIST, m.RuleListAsk(login=LOGIN))
+    assert [(rule.id, rule.rule.name) for rule in listed.rules] == [(first.id, "off"), (second.id, "two")]
+    await bus.request(RULE_DELETE, m.RuleAsk(login=LOGIN, id=second.id))
+    listed = await bus.request(RULE_LIST, m.RuleListAsk(login=LOGIN))
+    assert [rule.id for rule in listed.rules] == [first.id]
+
+
+async def _some(asked: Any) -> bool:
+    return bool(await asked)
