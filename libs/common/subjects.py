@@ -557,6 +557,7 @@ RECORD_GET = Command("scanner.cmd.record.get.v1", scan.RecordAsk, scan.RecordVie
 WATCHLISTS = Command("scanner.cmd.watchlist.list.v1", scan.PersonAsk, scan.WatchlistsView)
 WATCHLIST_PUT = Command("scanner.cmd.watchlist.put.v1", scan.WatchlistPut, scan.WatchlistView, effect=True)
 WATCHLIST_REMOVE = Command("scanner.cmd.watchlist.remove.v1", scan.WatchlistRemove, house.Done, effect=True)
+SCAN_STATUS = Command("scanner.cmd.status.v1", scan.StatusAsk, scan.StatusView)
 CAPABILITIES = Command("scanner.cmd.capabilities.v1", scan.CapabilitiesAsk, scan.Capabilities)
 SYMBOL_SEARCH = Command("scanner.cmd.symbol.search.v1", scan.SymbolSearch, scan.SymbolPage)
 SYMBOL_RESOLVE = Command("scanner.cmd.symbol.resolve.v1", scan.SymbolResolve, scan.SymbolView)

@@ -16,3 +16,8 @@ def read_iso(field: str, text: str) -> int:
     except (ValueError, OverflowError) as e:
         raise InvalidData(f"{field}: Expected a time in ISO 8601") from e
     return unix_ms(aware)
+
+
+def iso_ms(at_ms: int) -> str:
+    """Unix milliseconds as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from libs.common.clock import Clock
 from libs.common.messages import scan as m
 from services.scanner import views
 from services.scanner.asking import Market
 from services.scanner.catalogue import PATTERNS
 from services.scanner.conditions import CONDITIONS
 from services.scanner.errors import InvalidParam
+from services.scanner.following import Following
 from services.scanner.params import EVERY, symbol_of
+from services.scanner.times import iso
 
 ASSETS = ("crypto", "stock", "forex", "metal", "index")
 INDICATORS = ("rsi", "ema20", "ema50", "atr", "levels", "regime", "sax", "vwap")
@@ -18,12 +21,31 @@ USAGE_POLICY = {
     "limits": "Requests and scans are limited by tier; every answer carries X-RateLimit headers.",
 }
 
+RECOVERY: dict[str, object] = {
+    "flow": "manual_web_agent_key",
+    "action": "sign in and make an API key with POST /api/v1/keys",
+    "agent_direct_payment": False,
+}
+
 
 class Symbols:
     """Use cases about symbols; asks market for those it has."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, following: Following, clock: Clock) -> None:
         self._market = market
+        self._following = following
+        self._clock = clock
+
+    def status(self) -> m.StatusView:
+        """How the scanner is."""
+        return m.StatusView(
+            ok=not self._following.is_stale,
+            time=iso(self._clock.now_ms()),
+            symbols=len(self._market.instruments),
+            places=len(self._following.places),
+            pending_places=len(self._following.pending),
+            recovery=RECOVERY,
+        )
 
     async def search(self, ask: m.SymbolSearch) -> m.SymbolPage:
         """Symbols whose name or description holds a text, in the order of their names."""

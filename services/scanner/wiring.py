@@ -23,6 +23,7 @@ from services.scanner.evidence import EvidenceBook
 from services.scanner.following import Following
 from services.scanner.handlers import handlers_of
 from services.scanner.history import History
+from services.scanner.keeper import Keeper
 from services.scanner.loading import Loader
 from services.scanner.people import People
 from services.scanner.people_store import PeopleStore
@@ -88,11 +89,15 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             ids=base.ids,
             kept_days=config.scanner_record_days,
         )
+        brief_store = BriefStore()
+        keeper = Keeper(history, base.database, brief_store, base.clock)
+        stack.push_async_callback(keeper.close)
         briefs = Briefs(
             source=history,
             database=base.database,
-            store=BriefStore(),
+            store=brief_store,
             clock=base.clock,
+            keeper=keeper,
             methodology_url=config.methodology_url,
         )
 
@@ -107,7 +112,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
         stack.push_async_callback(_end, rounds, running)
         yield App(
             handlers=[
-                *handlers_of(scans, Symbols(market), contexts, people),
+                *handlers_of(scans, Symbols(market, following, base.clock), contexts, people),
                 *brief_handlers.handlers_of(briefs),
             ],
             problems=[rounds.problem],

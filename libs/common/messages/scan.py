@@ -7,6 +7,7 @@ ISO 8601 in UTC with ``Z``. ``person_id`` says whose things are meant; 0 has non
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -270,6 +271,21 @@ class WatchlistRemove(msgspec.Struct, frozen=True, kw_only=True):
 # ── symbols, contexts ─────────────────────────────────────────────────────────────────────────────
 
 
+class StatusAsk(msgspec.Struct, frozen=True):
+    """How the scanner is."""
+
+
+class StatusView(msgspec.Struct, frozen=True, kw_only=True):
+    """``ok`` while closed bars are judged; ``recovery`` says how somebody without a key gets one."""
+
+    ok: bool
+    time: str
+    symbols: int
+    places: int
+    pending_places: int
+    recovery: dict[str, Any]
+
+
 class CapabilitiesAsk(msgspec.Struct, frozen=True):
     """What there is."""
 
@@ -281,7 +297,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     timeframes: Sequence[str]
     patterns: Sequence[str]
     indicators: Sequence[str]
-    conditions: Sequence[dict[str, object]]
+    conditions: Sequence[dict[str, Any]]
     usage_policy: dict[str, str]
 
 
@@ -402,12 +418,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     definition: str
     direction: str
     confidence: float
-    formation: dict[str, object]
-    window: dict[str, object]
+    formation: dict[str, Any]
+    window: dict[str, Any]
     levels: LevelsSeen
     regime: RegimeSeen
     indicators: Indicators
-    plan: dict[str, object] | None
+    plan: dict[str, Any] | None
     evidence: Evidence | None
     charts: dict[str, str]
     disclaimer: str
@@ -436,16 +452,16 @@ class ConditionAsk(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     condition_id: str
-    parameters: dict[str, object]
+    parameters: dict[str, Any]
 
 
 class ConditionView(msgspec.Struct, frozen=True, kw_only=True):
     """The answer, and the figures it was made of."""
 
     condition_id: str
-    parameters: dict[str, object]
+    parameters: dict[str, Any]
     met: bool
-    values: dict[str, object]
+    values: dict[str, Any]
     context_id: str
 
 
@@ -569,9 +585,9 @@ class UsageView(msgspec.Struct, frozen=True, kw_only=True):
     """Quota, monitors, records and feed of a person."""
 
     tier: str
-    quota: dict[str, object]
+    quota: dict[str, Any]
     monitors: dict[str, int]
-    records: dict[str, object]
+    records: dict[str, Any]
     feed: dict[str, int]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from libs.common.errors import AppError
 from services.gateway.errors import ForeignOrigin
 from services.gateway.surfaces.base import Surface
 
+_FIELD = re.compile(r"^([a-z_]\w*(?:[.\[\]\w]*)): ")
 _HEADERS_META = {"retry_after_s", "allow", "accepts", "payment_required", "receipt"}
 
 
@@ -56,6 +58,7 @@ class ScanSurface(Surface):
         "email_taken": 409,
         "idempotency_in_flight": 409,
         "key_limit_reached": 409,
+        "limit_reached": 409,
         "watchlist_name_taken": 409,
         "response_too_large": 413,
         "idempotency_mismatch": 422,
@@ -63,6 +66,7 @@ class ScanSurface(Surface):
         "chart_context_quota_exceeded": 429,
         "provider_not_configured": 503,
         "quota_exceeded": 429,
+        "server_busy": 503,
     }
 
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
@@ -70,7 +74,14 @@ class ScanSurface(Surface):
         hint = meta.pop("hint", None)
         if "retry_after_s" in error.meta:
             meta["retry_after"] = error.meta["retry_after_s"]
-        body = {"code": self.code_of(error), "detail": str(error), "hint": hint, "meta": meta}
+        actions = meta.pop("guidance", None)
+        code = self.code_of(error)
+        named = _FIELD.match(str(error))
+        if code == "invalid_param" and named is not None:
+            meta.setdefault("field", named[1])  # the door's own refusals begin with the field's name
+        body: dict[str, Any] = {"code": code, "detail": str(error), "hint": hint, "meta": meta}
+        if actions:
+            body["guidance"] = {"do_not_guess": True, "next_actions": [{"action": name} for name in actions]}
         return error.http_status, body
 
     def code_of(self, error: AppError) -> str:

@@ -25,7 +25,7 @@ async def stack(
     async with template.fresh() as dsns:
         house = House(dsns, nats.url, tmp_path_factory.mktemp("people"))
         try:
-            await house.start("auth", "market", "trading", "alerts", "notifier", "billing", "gateway")
+            await house.start("auth", "market", "trading", "alerts", "notifier", "billing", "scanner", "gateway")
             yield house
         finally:
             await house.stop()

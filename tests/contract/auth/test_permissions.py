@@ -221,7 +221,25 @@ async def staff_update(cast: Cast, caller: Caller) -> tuple[str, Any]:
     return f"/admin/staff/{cast.callers['dealer'].login}", {"name": "Dealer"}
 
 
+async def records_page(cast: Cast, caller: Caller) -> tuple[str, Any]:
+    await paying_customer(cast)
+    return SAMPLES["GET /api/v1/records"]
+
+
+async def record_page(cast: Cast, caller: Caller) -> tuple[str, Any]:
+    await paying_customer(cast)
+    return SAMPLES["GET /api/v1/records/{id}"]
+
+
+async def paying_customer(cast: Cast) -> None:
+    """Records are for people with a plan."""
+    tier = {"customerId": cast.callers["customer"].customer_id, "tier": "go"}
+    await cast.callers["admin"].done("POST", "/admin/tier", tier)
+
+
 PREPARED: dict[str, Prepare] = {
+    "GET /api/v1/records": records_page,
+    "GET /api/v1/records/{id}": record_page,
     "POST /sign/up": sign_up,
     "POST /sign/in": sign_in,
     "POST /sign/refresh": refresh,

@@ -7,6 +7,7 @@ from typing import Any
 from tests.contract.gateway.samples_billing import BILLING
 from tests.contract.gateway.samples_identity import IDENTITY
 from tests.contract.gateway.samples_rules import RULES
+from tests.contract.gateway.samples_scan import SCAN
 from tests.contract.trading.samples import TRADING
 
 SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
@@ -82,6 +83,7 @@ SAMPLES.update(
 )
 SAMPLES.update(IDENTITY)
 SAMPLES.update(RULES)
+SAMPLES.update(SCAN)
 PAIR = {"ticker": "BTC/USDT", "timeframe": "4h"}
 SAMPLES.update(
     {f"POST /v1/{name}": (f"/v1/{name}", PAIR) for name in ("brief", "delta", "candles", "analogs", "demo")}

@@ -50,6 +50,9 @@ async def test_every_row_is_open_to_its_callers_and_closed_to_all_others(
             if answer.status == 200 and row.command is ACCOUNT_OF:
                 answer.status, answer.body = 418, REACHED  # the edge knows every account
             got = answer.error if row.surface in ("broker", "admin") else (answer.status, answer.code)
+            if row.tier and expected[0] == 418:  # every customer of the edge is on the free plan
+                wrong += [] if got == (403, "tier_insufficient") else [(row.name, kind, got, row.tier)]
+                continue
             if got != said_by(row.surface, *expected):
                 wrong.append((row.name, kind, got, expected))
             if answer.headers["Cache-Control"] != "no-store":

@@ -1,0 +1,582 @@
+"""Scan rows: scans, patterns, records, watchlists; contexts with charts, monitors and the feed for agents."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from libs.common import subjects
+from libs.common.errors import PermissionDenied
+from libs.common.messages import billing
+from libs.common.messages import scan as m
+from libs.common.principal import SessionType
+from services.gateway.endpoints import scan_requests as r
+from services.gateway.endpoints.metered import Metered
+from services.gateway.endpoints.row import KIB, PUBLIC, Access, Answer, Caller, Endpoint, Then
+from services.gateway.endpoints.tool import Tool
+from services.gateway.pacing import holder
+from services.gateway.times import iso_ms
+
+PERSON_OR_KEY = Access(frozenset({SessionType.CUSTOMER}), scope="read")
+SCANNER_KEY = Access(frozenset({SessionType.CUSTOMER}), scope="scan")
+PUBLIC_RECORDS, RECENT_RECORDS = 5, 20
+PNG = "image/png"
+_encode = msgspec.json.Encoder().encode
+_usage = msgspec.json.Decoder(m.UsageView)
+
+
+def _person(caller: Caller) -> int:
+    """Whose things: a key that belongs to nobody has none."""
+    if caller.principal.person_id is None:
+        raise PermissionDenied("this key belongs to no person")
+    return caller.principal.person_id
+
+
+def _done(reply: bytes) -> Answer:
+    return Answer(b"")
+
+
+def _scan(request: r.ScanRequest, caller: Caller) -> m.ScanAsk:
+    quota = caller.quota
+    return m.ScanAsk(
+        symbol=request.symbol,
+        tf=request.tf,
+        patterns=[name for name in request.patterns.split(",") if name.strip()],
+        quota_limit=0 if quota is None else quota.limit,
+        quota_used=0 if quota is None else quota.used,
+        quota_resets_ms=0 if quota is None else quota.resets_ms,
+    )
+
+
+def _patterns(request: Any, caller: Caller) -> m.PatternsAsk:
+    return m.PatternsAsk()
+
+
+def _pattern(request: r.IdRequest, caller: Caller) -> m.PatternAsk:
+    return m.PatternAsk(id=request.id)
+
+
+def _performance(request: r.PerformanceRequest, caller: Caller) -> m.PerformanceAsk:
+    return m.PerformanceAsk(id=request.id, symbol=request.symbol, tf=request.tf)
+
+
+def _records(request: r.RecordsRequest, caller: Caller) -> m.RecordsAsk:
+    return m.RecordsAsk(
+        symbol=request.symbol,
+        tf=request.tf,
+        pattern=request.pattern,
+        status=request.status,
+        outcome=request.outcome,
+        from_time=request.from_,
+        to_time=request.to,
+        limit=request.limit,
+        cursor=request.cursor,
+    )
+
+
+def _newest(count: int) -> Callable[[Any, Caller], m.ShowcaseAsk]:
+    return lambda request, caller: m.ShowcaseAsk(count=count)
+
+
+def _record(request: r.IdRequest, caller: Caller) -> m.RecordAsk:
+    return m.RecordAsk(id=request.id)
+
+
+def _own(request: Any, caller: Caller) -> m.PersonAsk:
+    return m.PersonAsk(person_id=_person(caller), tier=caller.principal.tier)
+
+
+def _watchlist_make(request: r.WatchlistMakeRequest, caller: Caller) -> m.WatchlistPut:
+    return m.WatchlistPut(
+        person_id=_person(caller), name=request.name, symbols=request.symbols, symbol=request.symbol
+    )
+
+
+def _watchlist_change(request: r.WatchlistChangeRequest, caller: Caller) -> m.WatchlistPut:
+    return m.WatchlistPut(
+        person_id=_person(caller), id=request.id, name=request.name, symbols=request.symbols
+    )
+
+
+def _watchlist_remove(request: r.IdRequest, caller: Caller) -> m.WatchlistRemove:
+    return m.WatchlistRemove(person_id=_person(caller), id=request.id)
+
+
+def _status(request: Any, caller: Caller) -> m.StatusAsk:
+    return m.StatusAsk()
+
+
+def _capabilities(request: Any, caller: Caller) -> m.CapabilitiesAsk:
+    return m.CapabilitiesAsk()
+
+
+def _search(request: r.SearchRequest, caller: Caller) -> m.SymbolSearch:
+    return m.SymbolSearch(**msgspec.structs.asdict(request))
+
+
+def _resolve(request: r.ResolveRequest, caller: Caller) -> m.SymbolResolve:
+    return m.SymbolResolve(symbol=request.symbol)
+
+
+def _contexts(request: r.ContextsRequest, caller: Caller) -> m.ContextsAsk:
+    return m.ContextsAsk(**msgspec.structs.asdict(request))
+
+
+def _context(request: r.ContextRequest, caller: Caller) -> m.ContextAsk:
+    return m.ContextAsk(id=request.ctx_id, person_id=caller.principal.person_id or 0)
+
+
+def _ohlcv(request: r.OhlcvRequest, caller: Caller) -> m.ContextAsk:
+    return m.ContextAsk(id=request.ctx_id, window=request.window)
+
+
+def _chart(kind: str) -> Callable[[Any, Caller], m.ChartAsk]:
+    def ask(request: r.ContextRequest, caller: Caller) -> m.ChartAsk:
+        return m.ChartAsk(id=request.ctx_id, kind=kind, person_id=caller.principal.person_id or 0)
+
+    return ask
+
+
+def _condition(request: r.ConditionRequest, caller: Caller) -> m.ConditionAsk:
+    return m.ConditionAsk(id=request.ctx_id, condition_id=request.condition_id, parameters=request.parameters)
+
+
+def _confirm(request: r.ConfirmRequest, caller: Caller) -> m.ConfirmAsk:
+    return m.ConfirmAsk(
+        id=request.ctx_id,
+        person_id=_person(caller),
+        observed_visual_code=request.observed_visual_code,
+        method=request.method,
+        observations=request.observations,
+    )
+
+
+def _monitor_make(request: r.MonitorRequest, caller: Caller) -> m.MonitorMake:
+    return m.MonitorMake(
+        person_id=_person(caller), tier=caller.principal.tier, **msgspec.structs.asdict(request)
+    )
+
+
+def _monitor(status: str) -> Callable[[Any, Caller], m.MonitorChange]:
+    def ask(request: r.IdRequest, caller: Caller) -> m.MonitorChange:
+        return m.MonitorChange(person_id=_person(caller), id=request.id, status=status)
+
+    return ask
+
+
+def _feed(request: r.FeedRequest, caller: Caller) -> m.FeedAsk:
+    return m.FeedAsk(person_id=_person(caller), **msgspec.structs.asdict(request))
+
+
+def _feed_ack(request: r.FeedAckRequest, caller: Caller) -> m.FeedAck:
+    return m.FeedAck(person_id=_person(caller), event_ids=request.event_ids)
+
+
+def _usage_ask(request: Any, caller: Caller) -> m.UsageAsk:
+    return m.UsageAsk(person_id=_person(caller), tier=caller.principal.tier)
+
+
+def _quota_ask(answer: bytes, caller: Caller) -> billing.QuotaAsk:
+    principal = caller.principal
+    return billing.QuotaAsk(subject=holder(principal, principal.address), quota="scan", tier=principal.tier)
+
+
+def _with_quota(answer: bytes, state: billing.QuotaState | None) -> bytes:
+    """The scanner's part of the usage with billing's part of it; without it when billing is away."""
+    usage = _usage.decode(answer)
+    if state is None:
+        return answer
+    scans = {"limit": state.limit, "used": state.used, "resets_at": iso_ms(state.resets_ms)}
+    return _encode(msgspec.structs.replace(usage, quota={"scans": scans}))
+
+
+def _timezone_put(request: r.TimezoneRequest, caller: Caller) -> m.TimezonePut:
+    return m.TimezonePut(person_id=_person(caller), timezone=request.timezone)
+
+
+def _row(method: str, path: str, summary: str, **row: Any) -> Endpoint:
+    defaults = {
+        "surface": "scan",
+        "tags": ("scan",),
+        "access": PERSON_OR_KEY,
+        "repeat": "safe" if method == "GET" else "key",
+        "body_bytes_max": 64 * KIB,
+    }
+    return Endpoint(**{**defaults, "method": method, "path": f"/api/v1{path}", "summary": summary, **row})
+
+
+SCANS = (
+    _row(
+        "GET",
+        "/scan",
+        "Formations, levels, regime and indicators of the newest 200 closed candles; counts as one scan",
+        access=SCANNER_KEY,
+        key_tier="pro",
+        metered=Metered(quota="scan"),
+        request=r.ScanRequest,
+        command=subjects.SCAN,
+        message=_scan,
+        response=m.ScanView,
+        errors=("symbol_not_supported", "tier_insufficient", "quota_exceeded"),
+        tools=(
+            Tool(name="scan", description="Scan one symbol for chart and candlestick patterns with levels."),
+        ),
+    ),
+    _row(
+        "GET",
+        "/patterns",
+        "Every pattern the scanner knows",
+        access=PUBLIC,
+        command=subjects.PATTERN_LIST,
+        message=_patterns,
+        response=m.PatternList,
+        tools=(Tool(name="patterns", description="List every known pattern.", open_world=False),),
+    ),
+    _row(
+        "GET",
+        "/patterns/{id}",
+        "One pattern with its exact rule",
+        access=PUBLIC,
+        request=r.IdRequest,
+        command=subjects.PATTERN_GET,
+        message=_pattern,
+        response=m.PatternView,
+        errors=("pattern_not_found",),
+    ),
+    _row(
+        "GET",
+        "/patterns/{id}/performance",
+        "What became of a pattern's records: hit rate with its interval, beside the baseline",
+        access=PUBLIC,
+        request=r.PerformanceRequest,
+        command=subjects.PATTERN_PERFORMANCE,
+        message=_performance,
+        response=m.PerformanceView,
+        errors=("pattern_not_found", "symbol_not_supported"),
+    ),
+)
+
+RECORDS = (
+    _row(
+        "GET",
+        "/records",
+        "Records, newest first; from the Go plan on",
+        tier="go",
+        request=r.RecordsRequest,
+        command=subjects.RECORD_LIST,
+        message=_records,
+        response=m.RecordPage,
+        errors=("symbol_not_supported", "tier_insufficient"),
+        tools=(Tool(name="records", description="Past detections with their outcomes, newest first."),),
+    ),
+    _row(
+        "GET",
+        "/records/public",
+        "The newest five records, without entry, stop and targets",
+        access=PUBLIC,
+        command=subjects.RECORD_SHOWCASE,
+        message=_newest(PUBLIC_RECORDS),
+        response=m.Showcase,
+    ),
+    _row(
+        "GET",
+        "/records/recent",
+        "The newest twenty records, without entry, stop and targets",
+        access=PUBLIC,
+        command=subjects.RECORD_SHOWCASE,
+        message=_newest(RECENT_RECORDS),
+        response=m.Showcase,
+    ),
+    _row(
+        "GET",
+        "/records/{id}",
+        "One record, by its id or its detection's; from the Go plan on",
+        tier="go",
+        request=r.IdRequest,
+        command=subjects.RECORD_GET,
+        message=_record,
+        response=m.RecordView,
+        errors=("record_not_found", "tier_insufficient"),
+    ),
+)
+
+WATCHLISTS = (
+    _row(
+        "GET",
+        "/watchlists",
+        "The person's watchlists",
+        command=subjects.WATCHLISTS,
+        message=_own,
+        response=m.WatchlistsView,
+    ),
+    _row(
+        "POST",
+        "/watchlists",
+        "Make a watchlist, or add one symbol to the default one",
+        request=r.WatchlistMakeRequest,
+        command=subjects.WATCHLIST_PUT,
+        message=_watchlist_make,
+        response=m.WatchlistView,
+        status=201,
+        errors=("symbol_not_supported", "watchlist_name_taken", "limit_reached"),
+    ),
+    _row(
+        "PUT",
+        "/watchlists/{id}",
+        "Change a watchlist; absent fields stay",
+        repeat="idempotent",
+        request=r.WatchlistChangeRequest,
+        command=subjects.WATCHLIST_PUT,
+        message=_watchlist_change,
+        response=m.WatchlistView,
+        errors=("watchlist_not_found", "symbol_not_supported", "watchlist_name_taken"),
+    ),
+    _row(
+        "DELETE",
+        "/watchlists/{id}",
+        "Take a watchlist away, or a symbol from the default one",
+        repeat="idempotent",
+        request=r.IdRequest,
+        command=subjects.WATCHLIST_REMOVE,
+        message=_watchlist_remove,
+        response=None,
+        render=_done,
+        status=204,
+        errors=("watchlist_not_found", "symbol_not_supported"),
+    ),
+)
+
+SYMBOLS = (
+    _row(
+        "GET",
+        "/status",
+        "How the scanner is, and how to get a key",
+        access=PUBLIC,
+        command=subjects.SCAN_STATUS,
+        message=_status,
+        response=m.StatusView,
+    ),
+    _row(
+        "GET",
+        "/capabilities",
+        "Markets, timeframes, patterns, indicators, conditions, the usage policy",
+        access=PUBLIC,
+        command=subjects.CAPABILITIES,
+        message=_capabilities,
+        response=m.Capabilities,
+    ),
+    _row(
+        "GET",
+        "/symbols/search",
+        "Symbols whose name or description holds a text",
+        access=PUBLIC,
+        request=r.SearchRequest,
+        command=subjects.SYMBOL_SEARCH,
+        message=_search,
+        response=m.SymbolPage,
+    ),
+    _row(
+        "GET",
+        "/symbols/resolve",
+        "The symbol a text means",
+        access=PUBLIC,
+        request=r.ResolveRequest,
+        command=subjects.SYMBOL_RESOLVE,
+        message=_resolve,
+        response=m.SymbolView,
+        errors=("symbol_not_supported",),
+    ),
+)
+
+
+def _context_row(method: str, path: str, summary: str, **row: Any) -> Endpoint:
+    named = {
+        "request": r.ContextRequest,
+        "message": _context,
+        "tags": ("contexts",),
+        "errors": ("not_found",),
+    }
+    return _row(method, f"/contexts/{{ctx_id}}{path}", summary, **{**named, **row})
+
+
+def _picture(path: str, kind: str, summary: str) -> Endpoint:
+    return _context_row(
+        "GET",
+        path,
+        summary,
+        command=subjects.CONTEXT_CHART,
+        message=_chart(kind),
+        response=None,
+        content_type=PNG,
+        errors=("not_found", "server_busy"),
+    )
+
+
+CONTEXTS = (
+    _row(
+        "GET",
+        "/contexts",
+        "The newest contexts of a symbol and timeframe; none yet: an empty list, and queued",
+        tags=("contexts",),
+        request=r.ContextsRequest,
+        command=subjects.CONTEXT_LIST,
+        message=_contexts,
+        response=m.ContextPage,
+        errors=("symbol_not_supported",),
+    ),
+    _context_row("GET", "", "One context", command=subjects.CONTEXT_GET, response=m.ContextView),
+    _context_row(
+        "GET",
+        "/inspect",
+        "Where a context's chart is",
+        command=subjects.CONTEXT_INSPECT,
+        response=m.Inspection,
+    ),
+    _picture("/inspect/chart", "inspection", "The chart with a code that proves it was looked at"),
+    _picture("/chart", "chart", "The chart with levels, averages and the plan"),
+    _picture("/original-chart", "original", "The chart without levels, averages and the plan"),
+    _context_row(
+        "GET",
+        "/manifest",
+        "What a context is made of",
+        command=subjects.CONTEXT_MANIFEST,
+        response=m.ManifestView,
+    ),
+    _context_row(
+        "GET",
+        "/ohlcv",
+        "The candles of a context's chart",
+        request=r.OhlcvRequest,
+        command=subjects.CONTEXT_OHLCV,
+        message=_ohlcv,
+        response=m.OhlcvView,
+    ),
+    _context_row(
+        "POST",
+        "/conditions",
+        "Is a condition true at a context?",
+        repeat="idempotent",
+        request=r.ConditionRequest,
+        command=subjects.CONDITION_CHECK,
+        message=_condition,
+        response=m.ConditionView,
+    ),
+    _context_row(
+        "POST",
+        "/visual-confirmation",
+        "Confirm that the inspection chart was looked at, with the code on it",
+        request=r.ConfirmRequest,
+        command=subjects.CONFIRM_VISUAL,
+        message=_confirm,
+        response=m.Confirmed,
+        errors=("not_found", "visual_confirmation_failed"),
+    ),
+)
+
+MONITORS = (
+    _row(
+        "POST",
+        "/monitors",
+        "Watch for detections; an empty filter takes everything",
+        tags=("monitors",),
+        request=r.MonitorRequest,
+        command=subjects.MONITOR_MAKE,
+        message=_monitor_make,
+        response=m.MonitorView,
+        status=201,
+        errors=("symbol_not_supported", "limit_reached"),
+    ),
+    _row(
+        "GET",
+        "/monitors",
+        "The person's monitors",
+        tags=("monitors",),
+        command=subjects.MONITOR_LIST,
+        message=_own,
+        response=m.MonitorsView,
+    ),
+    *(
+        _row(
+            "POST",
+            f"/monitors/{{id}}/{verb}",
+            summary,
+            tags=("monitors",),
+            repeat="idempotent",
+            request=r.IdRequest,
+            command=subjects.MONITOR_SET,
+            message=_monitor(status),
+            response=m.MonitorView,
+            errors=("not_found",),
+        )
+        for verb, status, summary in (
+            ("pause", "paused", "Let a monitor rest"),
+            ("resume", "active", "Let a monitor watch again"),
+        )
+    ),
+    _row(
+        "DELETE",
+        "/monitors/{id}",
+        "Take a monitor away; what it told stays in the feed",
+        tags=("monitors",),
+        repeat="idempotent",
+        request=r.IdRequest,
+        command=subjects.MONITOR_REMOVE,
+        message=_monitor(""),
+        response=None,
+        render=_done,
+        status=204,
+        errors=("not_found",),
+    ),
+    _row(
+        "GET",
+        "/feed",
+        "What the person's monitors heard, newest first",
+        tags=("monitors",),
+        request=r.FeedRequest,
+        command=subjects.FEED_LIST,
+        message=_feed,
+        response=m.FeedPage,
+    ),
+    _row(
+        "POST",
+        "/feed/ack",
+        "Mark events as read",
+        tags=("monitors",),
+        repeat="idempotent",
+        request=r.FeedAckRequest,
+        command=subjects.FEED_ACK,
+        message=_feed_ack,
+        response=m.FeedAcked,
+    ),
+    _row(
+        "GET",
+        "/usage",
+        "Scan quota, monitors, records and feed of the person",
+        command=subjects.SCAN_USAGE,
+        message=_usage_ask,
+        response=m.UsageView,
+        then=Then(subjects.QUOTA_STATE, _quota_ask, _with_quota),
+    ),
+    _row(
+        "GET",
+        "/timezone",
+        "The person's time zone",
+        command=subjects.TIMEZONE_GET,
+        message=_own,
+        response=m.TimezoneView,
+    ),
+    _row(
+        "PUT",
+        "/timezone",
+        "Change the person's time zone",
+        repeat="idempotent",
+        request=r.TimezoneRequest,
+        command=subjects.TIMEZONE_PUT,
+        message=_timezone_put,
+        response=m.TimezoneView,
+    ),
+)
+
+ROWS = (*SCANS, *RECORDS, *WATCHLISTS, *SYMBOLS, *CONTEXTS, *MONITORS)
