@@ -67,5 +67,4 @@ def _writes() -> list[tuple[str, dict[str, Any]]]:
 async def _listen(client: Client) -> None:
     with suppress(aiohttp.ClientError, ConnectionError):
         async with client.stream(*SYMBOLS):
-            while True:
-                await asyncio.sleep(1.0)
+            await asyncio.Event().wait()
