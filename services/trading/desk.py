@@ -31,6 +31,7 @@ from services.trading import metrics
 from services.trading.armed import Place
 from services.trading.draft import Outcome
 from services.trading.errors import IdempotencyMismatch, UserUnknown
+from services.trading.extras_store import ExtrasStore
 from services.trading.floating import Floating
 from services.trading.floor import Decision, Floor
 from services.trading.intake import Intake
@@ -87,6 +88,7 @@ class Desk:
         self._bus = bus
         self._database = database
         self._store = store
+        self._kept = ExtrasStore()
         self._writer = writer
         self._clock = clock
         self._live = live
@@ -233,6 +235,7 @@ class Desk:
         async with self._database.transaction() as tx:
             accounts = await self._store.load_busy(tx)
             seen = await self._store.seen(tx)
+            self._markets.halt(await self._kept.is_halted(tx))
         judged: Mapping[Place, int] = {(row.profile, row.symbol): row.seq for row in seen}
         self._intake.restore(seen)
         self._floor = Floor(self._markets, self._writer.orders.take)
@@ -258,6 +261,7 @@ class Desk:
         metrics.reloads.inc()
         self._state = "the database can't be written"
         self._writer.forget()
+        self._clock_s = 0.0  # what the clock did in that turn is to be done again
         if self._failures > 1:  # it failed again at once: what fails is not only the connection
             await asyncio.sleep(min(RETRY_S * 2**self._failures, RETRY_S_MAX))
         await self._patiently(self._build)
