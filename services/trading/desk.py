@@ -31,7 +31,6 @@ from services.trading import metrics
 from services.trading.armed import Place
 from services.trading.draft import Outcome
 from services.trading.errors import IdempotencyMismatch, UserUnknown
-from services.trading.extras_store import ExtrasStore
 from services.trading.floating import Floating
 from services.trading.floor import Decision, Floor
 from services.trading.intake import Intake
@@ -88,7 +87,6 @@ class Desk:
         self._bus = bus
         self._database = database
         self._store = store
-        self._kept = ExtrasStore()
         self._writer = writer
         self._clock = clock
         self._live = live
@@ -235,7 +233,6 @@ class Desk:
         async with self._database.transaction() as tx:
             accounts = await self._store.load_busy(tx)
             seen = await self._store.seen(tx)
-            self._markets.halt(await self._kept.is_halted(tx))
         judged: Mapping[Place, int] = {(row.profile, row.symbol): row.seq for row in seen}
         self._intake.restore(seen)
         self._floor = Floor(self._markets, self._writer.orders.take)
