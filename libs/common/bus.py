@@ -177,6 +177,14 @@ class Bus(Protocol):
         """Deliver facts in order, one at a time, until each is done or terminated."""
         ...
 
+    async def again(self, durable: str, inbound: Inbound) -> str | None:
+        """Let a consumer of this connection handle a fact it gave up; None when done, else why not."""
+        ...
+
+    async def forget(self, stream: str, seq: int) -> None:
+        """Take one message out of a stream; it may be gone already."""
+        ...
+
     async def follow(self, consumer: Consumer, callback: Callable[[Stored], None]) -> Subscription:
         """Deliver what the stream takes from now on, in order and without a gap."""
         ...

@@ -64,6 +64,7 @@ class _Stream:
     messages: list[Stored] = field(default_factory=list)
     ids: dict[str, int] = field(default_factory=dict)
     arrived: list[asyncio.Event] = field(default_factory=list)
+    forgotten: set[int] = field(default_factory=set)
 
 
 class MemoryServer:
@@ -83,6 +84,7 @@ class MemoryBus:
 
     def __init__(self, server: MemoryServer | None = None) -> None:
         self.server = server or MemoryServer()
+        self.consumers: dict[str, tuple[Consumer, ConsumeHandler]] = {}
         self._subscriptions: list[_Stoppable] = []
         self._reconnected: list[Callable[[], None]] = []
 
@@ -140,7 +142,19 @@ class MemoryBus:
             event.set()
         return [held.ids[entry.event_id] for entry in entries]
 
+    async def again(self, durable: str, inbound: Inbound) -> str | None:
+        found = self.consumers.get(durable)
+        if found is None:
+            return f"there is no consumer {durable}"
+        verdict, reason = await judge(found[1], inbound, found[0])
+        return None if verdict is Ack.DONE else reason
+
+    async def forget(self, stream: str, seq: int) -> None:
+        self.server.streams[stream].forgotten.add(seq)
+
     async def consume(self, consumer: Consumer, handler: ConsumeHandler) -> Subscription:
+        self.consumers[consumer.durable] = (consumer, handler)
+
         async def deliver(stored: Stored, attempt: int) -> Ack:
             if self.server.faults.lose(stored.seq, attempt):
                 return Ack.RETRY
@@ -192,8 +206,13 @@ class MemoryBus:
         return self._keep(_Stoppable(stop, task))
 
     async def history(self, stream: str, pattern: str, after: int, limit: int) -> Window:
-        messages = self.server.streams[stream].messages
-        found = [m for m in messages if m.seq > after and matches(pattern, m.subject)]
+        held = self.server.streams[stream]
+        messages = held.messages
+        found = [
+            m
+            for m in messages
+            if m.seq > after and m.seq not in held.forgotten and matches(pattern, m.subject)
+        ]
         return Window(tuple(found[:limit]), 1 if messages else 0, len(messages))
 
     def problems(self) -> tuple[str, ...]:

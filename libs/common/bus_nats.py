@@ -33,6 +33,7 @@ from libs.common.bus import (
     Consumer,
     Entry,
     Handler,
+    Inbound,
     Stored,
     Subscription,
     TickCallback,
@@ -83,6 +84,7 @@ class NatsBus:
         self._reconnected: list[Callable[[], None]] = []
         self._violations: dict[str, None] = {}
         self._subscriptions: list[Subscription] = []
+        self._loops: dict[str, PullLoop] = {}  # by the durable name of their consumer
         self._tasks: set[asyncio.Task[None]] = set()
         self._defects = 0
 
@@ -188,7 +190,18 @@ class NatsBus:
         loop = PullLoop(self._connection, self._name, consumer, handler, self.append)
         self.on_reconnect(loop.wake)
         await loop.start()
+        self._loops[consumer.durable] = loop
         return self._keep(loop)
+
+    async def again(self, durable: str, inbound: Inbound) -> str | None:
+        loop = self._loops.get(durable)
+        return f"there is no consumer {durable}" if loop is None else await loop.again(inbound)
+
+    async def forget(self, stream: str, seq: int) -> None:
+        body = json.dumps({"seq": seq, "no_erase": True}).encode()
+        reply = await self._jetstream(f"$JS.API.STREAM.MSG.DELETE.{stream}", body, {})
+        if "error" in reply and reply["error"].get("code") not in (400, 404):
+            raise ServiceUnavailable(f"JetStream kept a message: {reply['error'].get('description')}")
 
     async def follow(self, consumer: Consumer, callback: Callable[[Stored], None]) -> Subscription:
         window = await self.history(consumer.stream, ">", 2**62, 1)

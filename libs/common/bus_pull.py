@@ -181,6 +181,12 @@ class PullLoop:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
 
+    async def again(self, inbound: Inbound) -> str | None:
+        """Handle a fact that was given up, in turn with the others; None when done, else why not."""
+        async with self._busy:
+            verdict, reason = await judge(self._handler, inbound, self._consumer)
+        return None if verdict is Ack.DONE else reason
+
     async def _run(self) -> None:
         while True:
             delivery = await self._queue.get()

@@ -42,6 +42,8 @@ def _service(name: str, gateway_processes: int) -> dict[str, Any]:
     calls = [c.name for c in COMMANDS if name in c.callers and c.owner != name]
     if name == "gateway":
         calls.append("*.cmd.health.v1")
+    if name == "notifier":
+        calls.append("*.cmd.fact.again.v1")
     says = sorted({f"{name}.{s.kind}.>" for s in SUBJECTS if s.owner == name} | {f"{name}.dead.>"})
     hears = [f"{owner}.tick.>" for owner, readers in TICK_READERS.items() if name in readers]
     publish = [*calls, *says, *_stream_rights(name, gateway_processes)]
@@ -59,6 +61,9 @@ def _stream_rights(name: str, gateway_processes: int) -> list[str]:
         consumers += [c for index in range(gateway_processes) for c in gateway_consumers(index)]
         rights += [f"$JS.API.DIRECT.GET.{PUSH_STREAM}", f"$JS.API.STREAM.INFO.{PUSH_STREAM}"]
         rights += [f"$JS.API.DIRECT.GET.{DEADLETTER_STREAM}", f"$JS.API.STREAM.INFO.{DEADLETTER_STREAM}"]
+    if name == "notifier":  # it shows staff what was given up, and takes away what was handled again
+        rights += [f"$JS.API.DIRECT.GET.{DEADLETTER_STREAM}", f"$JS.API.STREAM.INFO.{DEADLETTER_STREAM}"]
+        rights.append(f"$JS.API.STREAM.MSG.DELETE.{DEADLETTER_STREAM}")
     for stream in {s.stream for s in SUBJECTS if s.owner == name and s.stream}:
         # The relay looks whether a stream still holds what it acknowledged.
         rights += [f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.STREAM.INFO.{stream}"]

@@ -20,15 +20,15 @@ import structlog
 import uvloop
 
 from libs.common import bus_nats, telemetry
-from libs.common.bus import HEADER_CORRELATION, HEADER_TRACE, Bus, Call, Handler
+from libs.common.bus import HEADER_CORRELATION, HEADER_ID, HEADER_TRACE, Bus, Call, Handler, Inbound
 from libs.common.clock import Clock, SystemClock
 from libs.common.config import ProcessConfig, ServiceConfig, load
 from libs.common.db import Database, open_database
-from libs.common.errors import AppError, ConfigInvalid
+from libs.common.errors import AppError, ConfigInvalid, InvalidData
 from libs.common.ids import Ids, RandomIds
-from libs.common.messages.house import Health, HealthAsk
+from libs.common.messages.house import Done, FactAgain, Health, HealthAsk
 from libs.common.outbox import Outbox, Relay
-from libs.common.subjects import Command, health_of
+from libs.common.subjects import Command, again_of, health_of
 
 VERSION = "0.1.0"
 EXIT_CONFIG = 78
@@ -168,9 +168,17 @@ async def _run(
             found = await ask_all(problems)
             return Health(service=name, version=VERSION, started_ms=started_ms, problems=found)
 
+        async def again(ask: FactAgain, call: Call) -> Done:
+            headers = {HEADER_ID: ask.event_id}
+            reason = await base.bus.again(ask.consumer, Inbound(0, ask.subject, ask.payload, headers, 1))
+            if reason is not None:
+                raise InvalidData(f"{ask.consumer} gave it up again: {reason}")
+            return Done()
+
+        own: list[tuple[Command[Any, Any], Handler]] = [(health_of(name), health), (again_of(name), again)]
         served = [
             await base.bus.serve(command, observed(command, handler, clock))
-            for command, handler in [*app.handlers, (health_of(name), health)]
+            for command, handler in [*app.handlers, *own]
         ]
         for callback in app.on_started:
             await callback()

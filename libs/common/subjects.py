@@ -119,6 +119,13 @@ def health_of(service: str) -> Command[house.HealthAsk, house.Health]:
     return Command(f"{service}.cmd.health.v1", house.HealthAsk, house.Health, timeout_s=1.0)
 
 
+def again_of(service: str) -> Command[house.FactAgain, house.Done]:
+    """The command by which every service handles a fact once more that it gave up."""
+    return Command(
+        f"{service}.cmd.fact.again.v1", house.FactAgain, house.Done, effect=True, callers=("notifier",)
+    )
+
+
 # ── market ────────────────────────────────────────────────────────────────────────────────────────
 
 QUOTE = Subject("market.tick.quote.v1.{profile}.{symbol}", market.Quote)

@@ -29,6 +29,7 @@ from libs.common.messages.notifier import (
 from libs.common.outbox import Outbox
 from libs.common.telemetry import current_traceparent
 from services.notifier import mails, metrics, preferences
+from services.notifier.dead_facts import DeadFacts
 from services.notifier.deliveries import Draft
 from services.notifier.errors import DeadLetterNotFound, DeadLetterSpent
 from services.notifier.gates import URGENT_LEVEL
@@ -76,6 +77,7 @@ class NotifierService:
         ids: Ids,
         templates: Templates,
         vault: Vault,
+        dead_facts: DeadFacts,
         wake: Callable[[], None],
     ) -> None:
         self._database = database
@@ -85,6 +87,7 @@ class NotifierService:
         self._ids = ids
         self._templates = templates
         self._vault = vault
+        self._dead_facts = dead_facts
         self._wake = wake
 
     # ── the list ──
@@ -190,18 +193,26 @@ class NotifierService:
     # ── dead letters ──
 
     async def dead_letters(self, ask: DeadLettersAsk) -> DeadLetters:
-        """Failed and dead deliveries, newest first."""
+        """Facts that services gave up, then failed and dead deliveries, each newest first."""
         if not 0 <= ask.limit <= LIST_ROWS_MAX or ask.offset < 0:
             raise InvalidData(f"limit is between 0 and {LIST_ROWS_MAX}, offset not negative")
+        facts = await self._dead_facts.newest()
+        page = facts[ask.offset : ask.offset + ask.limit]
         async with self._database.connection() as db:
-            rows, count = await self._store.dead_deliveries(db, ask.limit, ask.offset)
-        return DeadLetters(rows=rows, count=count)
+            rows, count = await self._store.dead_deliveries(
+                db, ask.limit - len(page), max(0, ask.offset - len(facts))
+            )
+        return DeadLetters(rows=[*page, *rows], count=count + len(facts))
 
     async def retry_dead_letter(self, ask: DeadLetterRetry) -> None:
         """Send one again, with the id it had."""
         kind, _, number = ask.id.rpartition("-")
-        if kind != "delivery" or not number.isascii() or not number.isdigit() or len(number) > 18:
+        is_number = number.isascii() and number.isdigit() and len(number) <= 18
+        if kind not in ("delivery", "fact") or not is_number:
             raise DeadLetterNotFound
+        if kind == "fact":
+            await self._dead_facts.handle_again(int(number))
+            return
         async with self._database.transaction() as tx:
             dead = await self._store.dead_delivery(tx, int(number))
             if dead is None:

@@ -25,6 +25,7 @@ from services.notifier.channels.webhook import WebhookChannel
 from services.notifier.channels.x import XChannel, read_credentials
 from services.notifier.config import NotifierConfig, read_key
 from services.notifier.courier import Courier
+from services.notifier.dead_facts import DeadFacts
 from services.notifier.handlers import consumers_of, handlers_of
 from services.notifier.listening import TelegramListener
 from services.notifier.planner import Planner
@@ -102,6 +103,7 @@ def assemble(config: NotifierConfig, base: Base) -> Parts:
         ids=base.ids,
         templates=templates,
         vault=vault,
+        dead_facts=DeadFacts(base.bus),
         wake=courier.wake,
     )
     planner = Planner(

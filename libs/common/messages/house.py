@@ -18,6 +18,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
+class FactAgain(msgspec.Struct, frozen=True, kw_only=True):
+    """Handle a fact again that a consumer gave up. Major 1. ``payload`` is base64 on the wire."""
+
+    consumer: str
+    subject: str
+    event_id: str
+    payload: bytes
+
+
 class Done(msgspec.Struct, frozen=True):
     """The plain success of the broker surface: ``{"data":"OK"}``. Major 1."""
 

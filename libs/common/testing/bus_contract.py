@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.bus import Ack, Bus, Call, Consumer, Entry, Inbound, Stored, Terminate
+from libs.common.bus import HEADER_ID, Ack, Bus, Call, Consumer, Entry, Inbound, Stored, Terminate
 from libs.common.errors import AppError, InvalidData, OutcomeUnknown, ServiceUnavailable
 from libs.common.messages.market import GroupGet, QuoteIn, QuotesPut
 from libs.common.streams import TRADING_ACCOUNTS, gateway_consumers
@@ -244,6 +244,25 @@ class BusContract:
             assert [d.payload for d in dead] == [b'{"n":1}', b'{"n":2}']
             assert dead[0].headers["Dead-Reason"] == "the account is of no known group"
             assert dead[0].headers["Dead-Subject"] == AUTH_SUBJECT.format(n=1)
+
+    async def test_what_was_given_up_can_be_handled_again(self) -> None:
+        async with self.three_buses() as (owner, reader, staff):
+            handled: list[str] = []
+
+            async def handle(inbound: Inbound) -> Ack:
+                handled.append(inbound.event_id)
+                if len(handled) == 1:
+                    raise Terminate("not yet")
+                return Ack.DONE
+
+            await reader.consume(quick(TRADING_ACCOUNTS), handle)
+            await owner.append("AUTH", entries(2))
+            await until(lambda: handled == ["id-1", "id-2"])
+            (dead,) = (await staff.history("DEADLETTER", ">", 0, 10)).entries
+            fact = Inbound(0, dead.headers["Dead-Subject"], dead.payload, {HEADER_ID: "id-1"}, 1)
+            assert await reader.again("nobody", fact) == "there is no consumer nobody"
+            assert await reader.again(dead.headers["Dead-Consumer"], fact) is None
+            assert handled == ["id-1", "id-2", "id-1"]
 
     async def test_retries_end_in_the_dead_letters(self) -> None:
         async with self.three_buses() as (owner, reader, staff):
