@@ -34,6 +34,7 @@ SERVICE_PARTS = {
     "following",
     "history",
     "intake",
+    "keeper",
     "listening",
     "loading",
     "rounds",

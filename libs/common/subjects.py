@@ -35,6 +35,7 @@ from libs.common.messages import (
     trading,
 )
 from libs.common.messages import billing_payments as payments
+from libs.common.messages import trading_extras as extras
 from libs.common.messages import trading_orders as orders
 from libs.common.principal import Principal
 
@@ -390,6 +391,19 @@ MNG_UPDATE_SYNC = Command(
     "trading.cmd.staff.update_sync.v1", orders.StaffUpdateAsk, orders.TradeRecord, effect=True, timeout_s=6.0
 )
 SWAP_CALCULATE = Command("trading.cmd.swap.calculate.v1", orders.SwapAsk, orders.SwapAmount)
+ORDER_CHECK = Command("trading.cmd.order.check.v1", extras.OrderCheck, extras.OrderChecked)
+TRADE_TRAIL = Command("trading.cmd.trade.trail.v1", extras.TradeTrail, orders.TradeAck, effect=True)
+LINKED_OPEN = Command("trading.cmd.pending.linked.v1", extras.LinkedOpen, extras.LinkedAck, effect=True)
+LIMITS_GET = Command("trading.cmd.limits.get.v1", extras.LimitsAsk, extras.LimitsView)
+LIMITS_PUT = Command("trading.cmd.limits.put.v1", extras.LimitsPut, extras.LimitsView, effect=True)
+ACCOUNT_HALT = Command("trading.cmd.account.halt.v1", extras.HaltPut, extras.Halted, effect=True)
+HOUSE_HALT_GET = Command("trading.cmd.house.get.v1", extras.HouseHaltAsk, extras.HouseHalted)
+HOUSE_HALT = Command(
+    "trading.cmd.house.halt.v1", extras.HouseHaltPut, extras.HouseHalted, effect=True, timeout_s=30.0
+)
+NOTE_PUT = Command("trading.cmd.note.put.v1", extras.NotePut, house.Done, effect=True)
+NOTES = Command("trading.cmd.notes.v1", extras.NotesAsk, extras.Table)
+FILLS = Command("trading.cmd.fills.v1", extras.FillsAsk, extras.Table)
 
 # ── alerts ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -478,11 +492,12 @@ RECORD_CLOSED = Subject(
     "scanner.evt.record.closed.v1.{timeframe}.{symbol}", scanner.RecordClosed, stream="SCANNER"
 )
 
-BRIEF = Command("scanner.cmd.brief.v1", analysis.BriefAsk, analysis.Brief)
+BRIEF = Command("scanner.cmd.brief.v1", analysis.BriefAsk, analysis.Brief, timeout_s=15.0)
 DELTA = Command("scanner.cmd.delta.v1", analysis.DeltaAsk, analysis.Delta, effect=True)
 CODEC_CANDLES = Command("scanner.cmd.candles.v1", analysis.CandlesAsk, analysis.Candles)
 ANALOGS = Command("scanner.cmd.analogs.v1", analysis.AnalogsAsk, analysis.Analogs)
 MULTI = Command("scanner.cmd.multi.v1", analysis.MultiAsk, analysis.Multi)
+SCAN_TABLE = Command("scanner.cmd.table.v1", analysis.ScanTableAsk, analysis.ScanTable, timeout_s=30.0)
 
 # ── billing ───────────────────────────────────────────────────────────────────────────────────────
 

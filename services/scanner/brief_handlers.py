@@ -6,7 +6,7 @@ from typing import Any
 
 from libs.common.bus import Call, Handler
 from libs.common.messages import analysis as m
-from libs.common.subjects import ANALOGS, BRIEF, CODEC_CANDLES, DELTA, MULTI, Command
+from libs.common.subjects import ANALOGS, BRIEF, CODEC_CANDLES, DELTA, MULTI, SCAN_TABLE, Command
 from services.scanner.briefs import Briefs
 
 
@@ -28,10 +28,14 @@ def handlers_of(briefs: Briefs) -> list[tuple[Command[Any, Any], Handler]]:
     async def multi(message: m.MultiAsk, call: Call) -> m.Multi:
         return await briefs.multi(message)
 
+    async def table(message: m.ScanTableAsk, call: Call) -> m.ScanTable:
+        return await briefs.table(message)
+
     return [
         (BRIEF, brief),
         (DELTA, delta),
         (CODEC_CANDLES, candles),
         (ANALOGS, analogs),
         (MULTI, multi),
+        (SCAN_TABLE, table),
     ]

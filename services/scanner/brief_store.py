@@ -1,11 +1,14 @@
-"""What holders of keys saw last: one method per named query. Methods take the caller's connection."""
+"""What the analysis keeps and reads: one method per named query. Methods take the caller's connection."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from libs.common.candles import BY_ID
 from libs.common.db import Connection, load_queries
 from services.scanner.delta import Seen
+from services.scanner.experience import Occurrence
+from services.scanner.patterns import NAMES
 
 QUERIES = load_queries(Path(__file__).parent / "sql/briefs.sql")
 
@@ -28,3 +31,13 @@ class BriefStore:
             now_ms,
         )
         return Seen(row["trend"], row["rsi_state"], tuple(row["patterns"])) if row is not None else None
+
+    async def places(self, connection: Connection) -> list[tuple[str, str, str]]:
+        """(symbol, timeframe, trend) of every place whose bars are judged."""
+        rows = await connection.fetch(QUERIES["judged_places"])
+        return [(row["symbol"], BY_ID[row["timeframe"]].name, row["trend"]) for row in rows]
+
+    async def occurrences(self, connection: Connection, symbol: str, timeframe_id: int) -> list[Occurrence]:
+        """The formations of one place, as they became known."""
+        rows = await connection.fetch(QUERIES["occurrences"], symbol, timeframe_id, list(NAMES))
+        return [Occurrence(*row) for row in rows]

@@ -23,6 +23,7 @@ from services.scanner.brief_store import BriefStore
 from services.scanner.constants import ANALOG_CANDLES, CANDLES_MIN
 from services.scanner.delta import Seen, notes_of, seen_of
 from services.scanner.errors import CandlesFailed, CandlesTooFew, TickerUnreadable
+from services.scanner.keeper import Keeper
 from services.scanner.snapshot import Snapshot, snapshot
 
 _PAIR = re.compile(r"^[A-Z0-9]{1,15}(/[A-Z0-9]{2,10})?$")
@@ -51,12 +52,14 @@ class Briefs:
         database: Database,
         store: BriefStore,
         clock: Clock,
+        keeper: Keeper,
         methodology_url: str,
     ) -> None:
         self._source = source
         self._database = database
         self._store = store
         self._clock = clock
+        self._keeper = keeper
         self._methodology_url = methodology_url
 
     async def brief(self, ask: m.BriefAsk) -> m.Brief:
@@ -65,7 +68,8 @@ class Briefs:
         now = snapshot(bars)
         if ask.holder:
             await self._look(ask.holder, symbol, ask.timeframe, seen_of(now))
-        return await self._brief(symbol, ask.timeframe, bars, now, ask.fields)
+        evidence = await self._keeper.evidence(ask.timeframe, now) if ask.evidence else None
+        return await self._brief(symbol, ask.timeframe, bars, now, ask.fields, evidence)
 
     async def delta(self, ask: m.DeltaAsk) -> m.Delta:
         """What is new since the holder's last look, with the brief when there is something."""
@@ -109,6 +113,10 @@ class Briefs:
         alignment = rendering.alignment_of(trends)
         return m.Multi(briefs=briefs, alignment=alignment, disclaimer=rendering.DISCLAIMER)
 
+    async def table(self, ask: m.ScanTableAsk) -> m.ScanTable:
+        """The formations that show now on any symbol, with what came after such before."""
+        return m.ScanTable(rows=await self._keeper.table(ask), disclaimer=rendering.DISCLAIMER)
+
     # ── parts ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _bars(self, ticker: str, timeframe: str, limit: int, need: int) -> tuple[str, Bars]:
@@ -140,13 +148,16 @@ class Briefs:
         bars: Bars,
         now: Snapshot,
         fields: Sequence[m.Section] | None = None,
+        evidence: rendering.Told | None = None,
     ) -> m.Brief:
         wants_candles = fields is None or "candles" in fields
         wants_analysis = fields is None or any(field != "candles" for field in fields)
         return m.Brief(
             header=rendering.header_of(symbol, timeframe, await self._source.source(symbol, timeframe), bars),
             codec=rendering.codec_of(bars, now) if wants_candles else UNSET,
-            analysis=rendering.analysis_of(symbol, timeframe, now, fields) if wants_analysis else UNSET,
+            analysis=rendering.analysis_of(symbol, timeframe, now, fields, evidence)
+            if wants_analysis
+            else UNSET,
             disclaimer=rendering.DISCLAIMER,
             methodology_url=self._methodology_url,
         )

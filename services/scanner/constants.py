@@ -69,3 +69,7 @@ ANALOG_SIMILARITY = 0.8
 ANALOG_MATCHES_MAX = 50
 ANALOG_FLAT = 1e-12
 ANALOG_DECIMALS = 12  # similarities are compared at so many decimals
+
+EVIDENCE_HORIZON = 10  # bars after a formation became known
+EVIDENCE_BANDS = (0.5, 0.75)  # confidences from here on are counted together
+EVIDENCE_Z = 1.96

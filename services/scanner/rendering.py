@@ -8,9 +8,12 @@ import numpy as np
 from msgspec import UNSET
 
 from libs.common.messages import analysis as m
-from services.scanner.analogs import Match, distribution_of
+from services.scanner.analogs import Distribution, Match, distribution_of
 from services.scanner.bars import Bars
+from services.scanner.catalogue import BY_ID
 from services.scanner.codec import rows_of
+from services.scanner.constants import EVIDENCE_HORIZON
+from services.scanner.experience import Evidence, Occurrence
 from services.scanner.levels import Level
 from services.scanner.rounding import shown
 from services.scanner.snapshot import Snapshot
@@ -23,8 +26,9 @@ ANALOGS_NOTE = (
 )
 SCORE_DIGITS = 2
 RETURN_DIGITS = 4
+RATE_DIGITS = 4
 
-Evidence = Mapping[str, m.PatternEvidence]
+Told = Mapping[str, m.PatternEvidence]
 
 
 def header_of(symbol: str, timeframe: str, source: str, bars: Bars) -> m.Header:
@@ -43,7 +47,7 @@ def analysis_of(
     timeframe: str,
     now: Snapshot,
     fields: Sequence[m.Section] | None = None,
-    evidence: Evidence | None = None,
+    evidence: Told | None = None,
 ) -> m.Analysis:
     """The sections asked for, every one where ``fields`` is None; ``evidence`` by the pattern's name."""
     known = evidence or {}
@@ -60,7 +64,7 @@ def analysis_of(
     )
 
 
-def patterns_of(now: Snapshot, evidence: Evidence) -> list[m.PatternSeen]:
+def patterns_of(now: Snapshot, evidence: Told) -> list[m.PatternSeen]:
     """The formations, in the order of the contract."""
     return [
         m.PatternSeen(
@@ -107,26 +111,29 @@ def indicators_of(now: Snapshot) -> m.Indicators:
 def analogs_of(symbol: str, timeframe: str, window: int, horizon: int, matches: Sequence[Match]) -> m.Analogs:
     """Every outcome."""
     found = distribution_of(np.array([match.outcome for match in matches], dtype=np.float64))
-
-    def figure(value: float | None) -> float | None:
-        return None if value is None else shown(value, RETURN_DIGITS)
-
     return m.Analogs(
         sym=symbol,
         tf=timeframe,
         window=window,
-        distribution=m.Distribution(
-            n=found.n,
-            horizon=horizon,
-            win_rate=figure(found.win_rate),
-            median=figure(found.median),
-            mean=figure(found.mean),
-            min=figure(found.min),
-            max=figure(found.max),
-        ),
+        distribution=_distribution(found, horizon),
         matches=found.n,
         note=ANALOGS_NOTE,
         disclaimer=DISCLAIMER,
+    )
+
+
+def _distribution(found: Distribution, horizon: int) -> m.Distribution:
+    def figure(value: float | None) -> float | None:
+        return None if value is None else shown(value, RETURN_DIGITS)
+
+    return m.Distribution(
+        n=found.n,
+        horizon=horizon,
+        win_rate=figure(found.win_rate),
+        median=figure(found.median),
+        mean=figure(found.mean),
+        min=figure(found.min),
+        max=figure(found.max),
     )
 
 
@@ -139,6 +146,62 @@ def alignment_of(trends: Mapping[str, str]) -> m.Alignment:
     )
 
 
+def evidence_of(timeframe: str, pattern: str, known: Evidence) -> m.PatternEvidence:
+    """What came after earlier formations of a name and band."""
+    return m.PatternEvidence(
+        scope="all",
+        tf=timeframe,
+        band=known.band,
+        horizon=EVIDENCE_HORIZON,
+        n=known.n,
+        hit_rate=shown(known.hit_rate, RATE_DIGITS),
+        ci95=shown(known.ci95, RATE_DIGITS),
+        dist=_distribution(distribution_of(known.outcomes), EVIDENCE_HORIZON),
+        lift=m.Lift(
+            baseline=shown(known.baseline, RATE_DIGITS),
+            baseline_n=known.baseline_n,
+            lift=shown(known.lift, RATE_DIGITS),
+            ci95=shown(known.lift_ci95, RATE_DIGITS),
+            informative=known.reading != "indistinguishable-from-baseline",
+            reading=known.reading,
+        ),
+        definition=BY_ID[pattern].definition,
+    )
+
+
+def line_of_table(
+    symbol: str,
+    timeframe: str,
+    asset_class: str,
+    trend: str,
+    found: Occurrence,
+    as_of_ms: int,
+    known: Evidence | None,
+) -> m.ScanLine:
+    """A line of the scan table; figures are null where nothing was counted."""
+
+    def rate(value: float | None) -> float | None:
+        return None if value is None else shown(value, RATE_DIGITS)
+
+    return m.ScanLine(
+        sym=symbol,
+        tf=timeframe,
+        asset_class=asset_class,
+        regime=trend,
+        pattern=found.pattern,
+        base_rate=rate(known and known.hit_rate),
+        ci95=rate(known and known.ci95),
+        n=known.n if known is not None else 0,
+        scope="all",
+        confidence=shown(found.confidence, SCORE_DIGITS),
+        as_of=as_of_ms,
+        baseline=rate(known and known.baseline),
+        lift=rate(known and known.lift),
+        lift_ci95=rate(known and known.lift_ci95),
+        lift_reading=known.reading if known is not None else None,
+    )
+
+
 _READINGS = {
     "above-baseline": "above baseline",
     "below-baseline": "below baseline",
@@ -146,7 +209,7 @@ _READINGS = {
 }
 
 
-def _history(now: Snapshot, evidence: Evidence) -> str:
+def _history(now: Snapshot, evidence: Told) -> str:
     """What the summary adds about the past of the pattern it names."""
     if not now.patterns:
         return ""

@@ -116,6 +116,7 @@ class PatternEvidence(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     n: int
     hit_rate: float
     ci95: float
+    dist: Distribution
     lift: Lift
     definition: str
 
@@ -235,4 +236,43 @@ class Multi(msgspec.Struct, frozen=True, kw_only=True):
 
     briefs: dict[str, Brief]
     alignment: Alignment
+    disclaimer: str
+
+
+class ScanTableAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """The patterns that show now, with what came after them before; None and "all" leave nothing out."""
+
+    asset_class: str = "all"
+    regime: str | None = None
+    pattern: str | None = None
+    timeframe: str | None = None
+    base_rate_min: float | None = None
+    lift_min: float | None = None
+    limit: int = 50
+
+
+class ScanLine(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A pattern that became known lately; rates as fractions, null where nothing was counted yet."""
+
+    sym: str
+    tf: str
+    asset_class: str
+    regime: str
+    pattern: str
+    base_rate: float | None
+    ci95: float | None
+    n: int
+    scope: str
+    confidence: float
+    as_of: int
+    baseline: float | None
+    lift: float | None
+    lift_ci95: float | None
+    lift_reading: str | None
+
+
+class ScanTable(msgspec.Struct, frozen=True, kw_only=True):
+    """The lines, the highest rate first."""
+
+    rows: Sequence[ScanLine]
     disclaimer: str

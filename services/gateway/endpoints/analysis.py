@@ -43,6 +43,15 @@ CandleCount = Annotated[
 ]
 Bars = Annotated[int, Meta(ge=ANALOG_MIN, le=ANALOG_MAX, description="In candles.")]
 Market = Literal["crypto", "stock"]
+Pattern = Literal[
+    "bullish_engulfing",
+    "bearish_engulfing",
+    "hammer",
+    "doji",
+    "double_top",
+    "double_bottom",
+    "head_and_shoulders",
+]
 
 
 class CandlesRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +67,9 @@ class BriefRequest(CandlesRequest, frozen=True, kw_only=True):
 
     fields: Annotated[list[analysis.Section], Meta(max_length=6)] | None = None
     market: Market | None = None
+    evidence: Annotated[
+        bool, Meta(description="Add to each pattern what came after earlier ones like it.")
+    ] = False
 
 
 class AnalogsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +88,18 @@ class MultiRequest(msgspec.Struct, frozen=True, kw_only=True):
     timeframes: Annotated[list[AnyTimeframe], Meta(min_length=1, max_length=4)] | None = None
     limit: CandleCount | None = None
     market: Market | None = None
+
+
+class TableRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The patterns that show now. A line without figures passes no bound on them."""
+
+    asset_class: Literal["all", "crypto", "forex", "metal", "other"] = "all"
+    regime: Literal["up", "down", "range"] | None = None
+    pattern: Pattern | None = None
+    tf: AnyTimeframe | None = None
+    min_base_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
+    min_lift: Annotated[float, Meta(ge=-1, le=1)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=500)] = 50
 
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +189,7 @@ def _brief(request: BriefRequest, caller: Caller) -> analysis.BriefAsk:
         limit=_limit(request.limit),
         fields=request.fields,
         holder=holder_of(caller.principal),
+        evidence=request.evidence,
     )
 
 
@@ -174,6 +199,7 @@ def _demo(request: BriefRequest, caller: Caller) -> analysis.BriefAsk:
         timeframe=request.timeframe,
         limit=min(request.limit or CANDLES_DEMO, CANDLES_DEMO),
         fields=request.fields,
+        evidence=request.evidence,
     )
 
 
@@ -210,6 +236,18 @@ def _multi(request: MultiRequest, caller: Caller) -> analysis.MultiAsk:
         ticker=request.ticker,
         timeframes=request.timeframes or ("1h", "4h", "1d"),
         limit=_limit(request.limit),
+    )
+
+
+def _table(request: TableRequest, caller: Caller) -> analysis.ScanTableAsk:
+    return analysis.ScanTableAsk(
+        asset_class=request.asset_class,
+        regime=request.regime,
+        pattern=request.pattern,
+        timeframe=request.tf,
+        base_rate_min=request.min_base_rate,
+        lift_min=request.min_lift,
+        limit=request.limit,
     )
 
 
@@ -284,6 +322,15 @@ ROWS = (
         command=subjects.MULTI,
         message=_multi,
         response=analysis.Multi,
+    ),
+    _paid(
+        "/v1/scan",
+        "The patterns that became known lately on any symbol, with what came after such before",
+        Metered("scan_table"),
+        request=TableRequest,
+        command=subjects.SCAN_TABLE,
+        message=_table,
+        response=analysis.ScanTable,
     ),
     _row(
         method="POST",

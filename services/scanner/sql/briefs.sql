@@ -19,3 +19,17 @@ WITH before AS (
            IS DISTINCT FROM (excluded.trend, excluded.rsi_state, excluded.patterns)
 )
 SELECT trend, rsi_state, patterns FROM before;
+
+-- name: judged_places
+-- Every place whose bars are judged, with its trend.
+SELECT symbol, timeframe, trend
+  FROM scanner.place
+ ORDER BY symbol, timeframe;
+
+-- name: occurrences
+-- The formations of one place, as they became known.
+-- $1 symbol, $2 timeframe, $3 patterns
+SELECT pattern, direction, confidence, known_ms
+  FROM scanner.detection
+ WHERE symbol = $1 AND timeframe = $2 AND NOT is_baseline AND pattern = ANY($3)
+ ORDER BY known_ms, pattern;

@@ -407,3 +407,71 @@ async def test_a_hole_in_the_candles_is_told_by_their_times(town: Town, key: Cal
     await admin.done("POST", "/admin/candles", {"symbol": PAIR, "timeframe": "15m", "candles": rows})
     header = (await ask(key, "/v1/candles", {**ASK, "timeframe": "15m"})).json["header"]
     assert (header["n"], header["t0"], header["t1"]) == (37, 0, 39 * 900_000)
+
+
+# ── what came after ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_pattern_says_what_came_after_such_when_it_is_asked(key: Caller) -> None:
+    async def known() -> bool:
+        body = (await ask(key, "/v1/demo", {"ticker": PAIR, "timeframe": "1h"})).json
+        return bool(body["analysis"]["patterns"])
+
+    assert await known()
+    body = (await ask(key, "/v1/brief", {**ASK, "evidence": True})).json
+    told = [p for p in body["analysis"]["patterns"] if "evidence" in p]
+    assert told
+    assert all(p["name"] != "doji" for p in told)
+    for evidence in (p["evidence"] for p in told):
+        assert list(evidence) == [
+            "scope",
+            "tf",
+            "band",
+            "horizon",
+            "n",
+            "hitRate",
+            "ci95",
+            "dist",
+            "lift",
+            "definition",
+        ]
+        assert evidence["dist"]["n"] == evidence["n"] > 0
+        assert evidence["lift"]["lift"] == pytest.approx(
+            evidence["hitRate"] - evidence["lift"]["baseline"], abs=2e-4
+        )
+        assert evidence["lift"]["baselineN"] >= 139
+    assert "hist " in body["analysis"]["nl"]
+    plainly = (await ask(key, "/v1/brief", ASK)).json
+    assert not any("evidence" in p for p in plainly["analysis"]["patterns"])
+
+
+async def test_the_table_lists_what_shows_now_the_highest_rate_first(key: Caller) -> None:
+    answer, cost = await charged(key, "/v1/scan", {})
+    rows = answer.json["rows"]
+    assert (cost, list(answer.json)) == (20_000, ["rows", "disclaimer"])
+    assert rows
+    assert {row["assetClass"] for row in rows} == {"crypto"}
+    order = [(-(row["baseRate"] if row["baseRate"] is not None else -1), -row["confidence"]) for row in rows]
+    assert order == sorted(order)
+    assert list(rows[0]) == [
+        "sym",
+        "tf",
+        "assetClass",
+        "regime",
+        "pattern",
+        "baseRate",
+        "ci95",
+        "n",
+        "scope",
+        "confidence",
+        "asOf",
+        "baseline",
+        "lift",
+        "liftCi95",
+        "liftReading",
+    ]
+    lifted = (await ask(key, "/v1/scan", {"minLift": -1, "tf": "1h"})).json["rows"]
+    assert all(row["lift"] is not None and row["tf"] == "1h" for row in lifted)
+    for wrong in ({"limit": 501}, {"limit": 0}, {"minBaseRate": 1.1}, {"minLift": -1.1}, {"pattern": "moon"}):
+        refused = await ask(key, "/v1/scan", wrong)
+        assert (refused.status, refused.code) == (400, "INVALID_PARAM")

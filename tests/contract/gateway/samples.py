@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.contract.gateway.samples_billing import BILLING
 from tests.contract.gateway.samples_identity import IDENTITY
+from tests.contract.gateway.samples_prices import PRICES
 from tests.contract.gateway.samples_rules import RULES
 from tests.contract.gateway.samples_scan import SCAN
 from tests.contract.trading.samples import TRADING
@@ -88,7 +89,9 @@ PAIR = {"ticker": "BTC/USDT", "timeframe": "4h"}
 SAMPLES.update(
     {f"POST /v1/{name}": (f"/v1/{name}", PAIR) for name in ("brief", "delta", "candles", "analogs", "demo")}
 )
+SAMPLES["POST /v1/scan"] = ("/v1/scan", {"minLift": 0})
 SAMPLES["POST /v1/multi"] = ("/v1/multi", {"ticker": "BTC/USDT"})
 SAMPLES.update(TRADING)
 
 SAMPLES.update(BILLING)
+SAMPLES.update(PRICES)
