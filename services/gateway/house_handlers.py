@@ -36,7 +36,6 @@ def handlers_of(
     health: Health, tokens: Tokens, documentation: Documentation, openapi: bytes
 ) -> Mapping[str, Local]:
     """Every local handler by the name its row gives."""
-    trial = Trial()
 
     async def alive(asked: Any, caller: Caller) -> Reply:
         return _OK
@@ -70,12 +69,6 @@ def handlers_of(
     async def llms(asked: Any, caller: Caller) -> Reply:
         return documentation.llms()
 
-    async def try_page(asked: Any, caller: Caller) -> Reply:
-        return trial.page()
-
-    async def try_file(asked: FileRequest, caller: Caller) -> Reply:
-        return trial.file(asked.file)
-
     async def jwks(asked: Any, caller: Caller) -> Reply:
         if not tokens.jwks.keys:
             await tokens.refresh()
@@ -97,9 +90,18 @@ def handlers_of(
         "answer": answer,
         "page": page,
         "llms": llms,
-        "try": try_page,
-        "try_file": try_file,
+        **_of_trial(Trial()),
         "jwks": jwks,
         "root": root,
         "stream": stream,
     }
+
+
+def _of_trial(trial: Trial) -> Mapping[str, Local]:
+    async def page(asked: Any, caller: Caller) -> Reply:
+        return trial.page()
+
+    async def file(asked: FileRequest, caller: Caller) -> Reply:
+        return trial.file(asked.file)
+
+    return {"try": page, "try_file": file}
