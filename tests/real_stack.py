@@ -42,10 +42,10 @@ class RealStack:
     def text(self) -> str:
         return self._output.read_text()
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Another command on this stack."""
+    def run(self, *arguments: str, data: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """Another command on this stack's folder, or on ``data``."""
         return subprocess.run(
-            self._command(*arguments),
+            self._command(*arguments, data=data),
             cwd=ROOT,
             env=self._environ,
             capture_output=True,
@@ -67,8 +67,8 @@ class RealStack:
         except urllib.error.HTTPError as e:
             raise RuntimeError(f"{path}: {e.code} {e.read().decode()}") from e
 
-    def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "deploy.local.cli", *arguments, "--data-dir", str(self.data)]
+    def _command(self, *arguments: str, data: Path | None = None) -> list[str]:
+        return [sys.executable, "-m", "deploy.local.cli", *arguments, "--data-dir", str(data or self.data)]
 
     @property
     def url(self) -> str:

@@ -1,4 +1,4 @@
-"""``tradewind up | status | doctor | import-candles``."""
+"""``tradewind up | status | doctor | import-candles | backup | restore``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,13 @@ def parser() -> argparse.ArgumentParser:
     candles.add_argument("--symbol", required=True)
     candles.add_argument("--timeframe", required=True, help="1m 5m 15m 30m 1h 4h 1d 1w 1M")
     candles.set_defaults(run=_import_candles)
-    for command in (up, status, doctor, candles):
+    backup = commands.add_parser("backup", help="write everything a running house knows into one file")
+    backup.add_argument("file", help="a file that does not exist yet")
+    backup.set_defaults(run=_backup)
+    restore = commands.add_parser("restore", help="make a data folder from a backup")
+    restore.add_argument("file", help="what tradewind backup wrote")
+    restore.set_defaults(run=_restore)
+    for command in (up, status, doctor, candles, backup, restore):
         command.add_argument("--data-dir", help="folder of everything the stack keeps (.data)")
     return root
 
@@ -106,6 +112,19 @@ def _import_candles(chosen: argparse.Namespace) -> int:
             console=Console(),
         )
     )
+
+
+def _backup(chosen: argparse.Namespace) -> int:
+    from deploy.local.backup import back_up
+    from libs.common.clock import SystemClock
+
+    return back_up(_settings(chosen), Path(chosen.file).absolute(), SystemClock())
+
+
+def _restore(chosen: argparse.Namespace) -> int:
+    from deploy.local.backup import restore
+
+    return restore(_settings(chosen), Path(chosen.file).absolute())
 
 
 if __name__ == "__main__":

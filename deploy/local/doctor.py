@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import stat
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,14 @@ from deploy.local.files import FREE_BYTES_MIN
 from deploy.local.services import has_schema
 from deploy.local.settings import Settings
 from deploy.local.stack_state import StackState, admin_dsn, cli_bus_url, read_state
+from libs.common.clock import SystemClock
 from libs.common.db import load_queries
+from libs.common.service import VERSION
 
 _QUERIES = load_queries(Path(__file__).parent / "sql/doctor.sql")
 _OUTBOX_AGE_S_MAX = 60.0
+_CLOCK_S_MAX = 1.0
+_BEHIND_MAX = 1000
 _START = "start the stack (make run) and ask again"
 
 
@@ -208,6 +213,63 @@ async def check_ledger(patient: Patient) -> str:
     return f"{size['entries']} entries over {size['accounts']} accounts, nothing missing"
 
 
+async def check_billing(patient: Patient) -> str:
+    """Billing's postings sum to zero, and its wallets, holds and charges are what they say."""
+    if "billing" not in patient.schemas:
+        return "this stack runs without billing"
+    sums = await _ask(patient, "billing_sums")
+    wallets = await _ask(patient, "billing_wallets")
+    charges = await _ask(patient, "billing_charges")
+    wrong = [
+        *(f"all {row['currency']} postings sum to {row['amount_micros']}" for row in sums),
+        *(
+            f"wallet {row['name']} keeps {row['balance_micros']} and holds {row['held_micros']},"
+            f" posted are {row['posted']}, open holds {row['held']}"
+            for row in wallets
+        ),
+        *(
+            f"entry {row['id']} posted {row['amount_micros']} for calls of {row['charged']}"
+            for row in charges
+        ),
+    ]
+    if wrong:
+        raise Unsound(f"{'; '.join(wrong[:3])} ({len(wrong)} in all): compare billing with a backup")
+    row = (await _ask(patient, "billing_size"))[0]
+    return f"{row['postings']} postings sum to zero, {row['wallets']} wallets agree"
+
+
+async def check_clocks(patient: Patient) -> str:
+    """PostgreSQL's clock is ours: tokens, candles and swaps of one house must mean one time."""
+    clock = SystemClock()
+    before = clock.now_ms()
+    row = (await _ask(patient, "clock"))[0]
+    apart_s = max(before - row["now_ms"], row["now_ms"] - clock.now_ms(), 0.0) / 1000
+    if apart_s > _CLOCK_S_MAX:
+        raise Unsound(f"PostgreSQL's clock is {apart_s:.1f} s away from this machine's: set them by NTP")
+    return f"tradewind {VERSION} on Python {sys.version.split()[0]} and PostgreSQL have one time"
+
+
+async def check_consumers(patient: Patient) -> str:
+    """No service is far behind on what it hears."""
+    from deploy.exporter.nats import nats_metrics
+
+    if patient.state.nats_monitor is None:
+        return "the NATS of NATS_URL is not asked"
+    found = await nats_metrics(f"http://127.0.0.1:{patient.state.nats_monitor}")
+    behind = [
+        (int(sample.value), sample.labels["consumer"])
+        for metric in found
+        if metric.name == "tradewind_nats_consumer_pending_messages"
+        for sample in metric.samples
+    ]
+    if not behind:
+        raise Unsound(f"nats-server tells of no consumers: {_START}")
+    slow = [f"{name} ({count})" for count, name in sorted(behind, reverse=True) if count > _BEHIND_MAX]
+    if slow:
+        raise Unsound(f"behind: {', '.join(slow)}: is the service ready? see tradewind status")
+    return f"{len(behind)} consumers, the slowest {max(behind)[0]} messages behind"
+
+
 async def _quiet(error: Exception) -> None:
     """What the driver would print is in the line of the check."""
 
@@ -242,7 +304,10 @@ CHECKS: tuple[tuple[str, Callable[[Patient], Awaitable[str]]], ...] = (
     ("outboxes", check_outboxes),
     ("streams", check_streams),
     ("audit", check_audit),
+    ("billing", check_billing),
     ("ledger", check_ledger),
+    ("clocks", check_clocks),
+    ("consumers", check_consumers),
 )
 
 

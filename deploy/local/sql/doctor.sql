@@ -51,3 +51,38 @@ SELECT coalesce(p.login, r.login) AS login,
 -- How many entries the ledger has, over how many accounts of clients.
 SELECT (SELECT count(*) FROM "{schema}".entry) AS entries,
        (SELECT count(*) FROM "{schema}".margin_account) AS accounts;
+
+-- name: billing_sums
+-- Currencies whose postings do not sum to zero.
+SELECT a.currency, sum(p.amount_micros)::bigint AS amount_micros
+  FROM billing.posting AS p JOIN billing.account AS a ON a.id = p.account_id
+ GROUP BY a.currency HAVING sum(p.amount_micros) <> 0;
+
+-- name: billing_wallets
+-- Wallets whose kept balance or holds are not those of their postings and open calls.
+SELECT w.name, w.balance_micros, w.held_micros, s.posted, h.held
+  FROM billing.wallet AS w
+ CROSS JOIN LATERAL (SELECT coalesce(sum(p.amount_micros), 0)::bigint AS posted
+                       FROM billing.posting AS p WHERE p.account_id = w.account_id) AS s
+ CROSS JOIN LATERAL (SELECT coalesce(sum(c.held_micros), 0)::bigint AS held
+                       FROM billing.call AS c WHERE c.state = 0 AND c.wallet = w.name) AS h
+ WHERE w.balance_micros <> s.posted OR w.held_micros <> h.held;
+
+-- name: billing_charges
+-- Entries of usage whose calls do not add up to what was posted.
+SELECT e.id, sum(c.charged_micros)::bigint AS charged, p.amount_micros
+  FROM billing.entry AS e
+  JOIN billing.call AS c ON c.entry_id = e.id
+  JOIN billing.posting AS p ON p.entry_id = e.id
+  JOIN billing.account AS a ON a.id = p.account_id AND a.kind = 'revenue'
+ WHERE e.reason = 'usage'
+ GROUP BY e.id, p.amount_micros
+HAVING sum(c.charged_micros) <> p.amount_micros;
+
+-- name: billing_size
+-- How much was looked at.
+SELECT (SELECT count(*) FROM billing.posting) AS postings, (SELECT count(*) FROM billing.wallet) AS wallets;
+
+-- name: clock
+-- PostgreSQL's time, Unix milliseconds.
+SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now_ms;
