@@ -1,0 +1,396 @@
+"""The scan surface as its callers meet it: shapes, tiers, whose things, bad input."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+
+from libs.common.ids import Uuid
+from services.scanner.catalogue import PATTERNS
+from services.scanner.contexts import visual_code
+from tests.conftest import wait_until
+from tests.contract.auth.people import Caller, Town
+from tests.contract.scan.conftest import BARS, FOUR_HOURS_MS, load, person
+
+CANONICAL = "BINANCE:WAVUSDT"
+DAY_MS = 86_400_000
+
+
+async def refused(
+    caller: Caller, method: str, path: str, body: Any = None
+) -> tuple[int, str, dict[str, Any]]:
+    """A call that must fail: status, code and the whole answer, in the surface's shape."""
+    answer = await caller.call(method, path, body)
+    assert answer.status >= 400, (path, answer.body)
+    assert {"code", "detail", "hint", "meta"} <= set(answer.json), answer.body
+    return answer.status, answer.json["code"], answer.json
+
+
+# ── scan ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_scan_has_the_contracts_fields_and_counts_in_the_quota(town: Town) -> None:
+    caller = await person(town, "free")
+    for used, symbol in enumerate(("WAVUSDT", "WAV%2FUSDT", "BINANCE:WAVUSDT", "wav"), 1):
+        body = await caller.done("GET", f"/api/v1/scan?symbol={symbol}&tf=4H")
+        assert body["quota"]["used"] == used
+    fields = "symbol tf scanned_at candles price patterns levels regime indicators quota"
+    assert list(body) == fields.split()
+    assert (body["symbol"], body["tf"], body["candles"]) == (CANONICAL, "4h", 120)
+    assert body["price"] == BARS[-1][4]
+    by_name = {one["pattern"]: one for one in body["patterns"]}
+    top = by_name["double_top"]
+    assert (top["at"], top["direction"], top["confidence"]) == (102, "bearish", 1)
+    assert top["entry"] == BARS[105][4] and len(top["targets"]) == 2 and top["stop"] > top["entry"]
+    neutral = [one for one in body["patterns"] if one["direction"] == "neutral"]
+    assert all(one["entry"] is one["stop"] is one["targets"] is None for one in neutral)
+    order = [(-one["at"], -one["confidence"]) for one in body["patterns"]]
+    assert [at for at, _ in order] == sorted(at for at, _ in order)
+
+
+async def test_wanted_patterns_only_and_none_is_all(town: Town) -> None:
+    caller = await person(town)
+    path = f"/api/v1/scan?symbol={CANONICAL}&tf=4h&patterns="
+    some = await caller.done("GET", path + "double_top,double_bottom")
+    assert [one["pattern"] for one in some["patterns"]] == ["double_bottom", "double_top"]
+    assert len((await caller.done("GET", path))["patterns"]) > 2
+    status, code, body = await refused(caller, "GET", path + "double_top,nonsense")
+    assert (status, code, body["meta"]["field"]) == (400, "invalid_param", "patterns")
+    assert "double_top" in body["meta"]["allowed"]
+
+
+BAD_SCANS = (
+    ("symbol=WAVUSDT&tf=5m", 400, "invalid_param"),
+    ("symbol=WAVUSDT", 400, "invalid_param"),
+    ("tf=4h", 400, "invalid_param"),
+    ("symbol=&tf=4h", 400, "invalid_param"),
+    ("symbol=NOPE&tf=4h", 404, "symbol_not_supported"),
+    ("symbol=NEWUSDT&tf=4h", 422, "insufficient_data"),
+)
+
+
+async def test_a_scan_that_can_not_be_done_costs_no_quota(town: Town) -> None:
+    caller = await person(town, "free")
+    said = {}
+    for query, status, code in BAD_SCANS:
+        got = await refused(caller, "GET", f"/api/v1/scan?{query}")
+        assert got[:2] == (status, code), query
+        said[query] = got[2]
+    assert said["symbol=WAVUSDT&tf=5m"]["meta"]["allowed"] == ["30m", "1h", "4h", "1d"]
+    assert said["symbol=NOPE&tf=4h"]["guidance"]["next_actions"][0] == {"action": "search_symbols"}
+    assert said["symbol=NEWUSDT&tf=4h"]["meta"] == {"have": 19, "need": 20}
+    usage = await caller.done("GET", "/api/v1/usage")
+    assert usage["quota"]["scans"]["used"] == 0
+
+
+async def test_who_may_scan_and_who_may_read_records(town: Town) -> None:
+    free, nobody = await person(town, "free"), town.stranger()
+    assert (await refused(nobody, "GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h"))[0] == 401
+    status, code, body = await refused(free, "GET", "/api/v1/records")
+    assert (status, code) == (403, "tier_insufficient")
+    assert body["meta"] == {"required_tier": "go", "current_tier": "free"}
+    assert (await refused(nobody, "GET", "/api/v1/records"))[0] == 401
+    for path, count in (("public", 5), ("recent", 20)):
+        records = (await nobody.done("GET", f"/api/v1/records/{path}"))["records"]
+        assert len(records) == count
+        assert all(not {"entry", "stop", "targets"} & set(record) for record in records)
+        assert all(record["status"] in ("active", "closed") for record in records)
+
+
+# ── patterns and records ──────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_catalogue_says_what_each_pattern_is(town: Town) -> None:
+    nobody = town.stranger()
+    body = await nobody.done("GET", "/api/v1/patterns")
+    assert body["count"] == len(body["patterns"]) == len(PATTERNS)
+    fields = {"id", "name", "direction", "category", "min_candles", "description"}
+    assert all(fields <= set(pattern) for pattern in body["patterns"])
+    one = await nobody.done("GET", "/api/v1/patterns/head_and_shoulders")
+    assert (one["direction"], one["category"]) == ("bearish", "reversal")
+    for path in ("/api/v1/patterns/nope", "/api/v1/patterns/nope/performance"):
+        assert (await refused(nobody, "GET", path))[:2] == (404, "pattern_not_found")
+
+
+async def test_performance_is_what_the_records_say(town: Town) -> None:
+    caller = await person(town)
+    page = await caller.done("GET", "/api/v1/records?pattern=double_top&status=closed&limit=100")
+    wins = sum(record["outcome"] == "win" for record in page["records"])
+    body = await caller.done("GET", "/api/v1/patterns/double_top/performance")
+    assert (body["total"]["n"], body["total"]["wins"]) == (page["returned_count"], wins)
+    assert body["total"]["hit_rate"] == wins / page["returned_count"]
+    assert body["total"]["ci_low"] < body["total"]["hit_rate"] <= body["total"]["ci_high"]
+    assert body["total"]["baseline_n"] > 0
+    assert [part["key"] for part in body["by_tf"]] == ["4h"]
+    assert [part["key"] for part in body["by_symbol"]] == [CANONICAL]
+    assert sum(part["n"] for part in body["by_hour"]) == body["total"]["n"]
+    none = await caller.done("GET", "/api/v1/patterns/double_top/performance?symbol=EURUSD&tf=1h")
+    assert (none["total"]["n"], none["total"]["hit_rate"], none["by_tf"]) == (0, None, [])
+
+
+async def test_records_come_in_pages_and_by_filter(town: Town) -> None:
+    caller = await person(town, "go")
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = await caller.done("GET", f"/api/v1/records?symbol=WAVUSDT&limit=9&cursor={cursor}")
+        assert page["returned_count"] == len(page["records"]) <= 9
+        seen += [record["id"] for record in page["records"]]
+        assert page["has_more"] == (page["next_cursor"] is not None)
+        if not page["has_more"]:
+            break
+        cursor = page["next_cursor"]
+    assert len(seen) == len(set(seen)) > 18
+    losses = await caller.done("GET", "/api/v1/records?outcome=loss&limit=100")
+    assert {record["outcome"] for record in losses["records"]} == {"loss"}
+    one = await caller.done("GET", f"/api/v1/records/{losses['records'][0]['id']}")
+    assert one == losses["records"][0]
+    fields = "id detection_id symbol tf pattern direction confidence detected_at entry stop targets status"
+    assert list(one)[:12] == fields.split()
+    nothing = await caller.done("GET", "/api/v1/records?from=2031-01-01")
+    assert nothing == {"records": [], "returned_count": 0, "has_more": False, "next_cursor": None}
+    for query in (
+        "limit=0",
+        "limit=101",
+        "outcome=maybe",
+        "status=x",
+        "from=yesterday",
+        "cursor=zz",
+        "tf=7h",
+    ):
+        assert (await refused(caller, "GET", f"/api/v1/records?{query}"))[:2] == (400, "invalid_param"), query
+    missing = "/api/v1/records/rec_00000000000000000000000000000000"
+    assert (await refused(caller, "GET", missing))[:2] == (404, "record_not_found")
+    assert (await refused(caller, "GET", "/api/v1/records/1"))[:2] == (404, "record_not_found")
+
+
+# ── watchlists ────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_watchlists_are_kept_changed_and_somebody_elses_are_not_there(town: Town) -> None:
+    caller, other = await person(town, "free"), await person(town, "free")
+    made = await caller.call(
+        "POST", "/api/v1/watchlists", {"name": "Waves", "symbols": ["wav", "EURUSD", "WAV/USDT"]}
+    )
+    assert made.status == 201
+    body = made.json
+    assert list(body) == ["id", "name", "symbols", "created_at", "updated_at"]
+    assert body["id"].startswith("wl_") and body["symbols"] == [CANONICAL, "TRADEWIND:EURUSD"]
+    path = f"/api/v1/watchlists/{body['id']}"
+    changed = await caller.done("PUT", path, {"symbols": ["GBPUSD"]})
+    assert (changed["name"], changed["symbols"]) == ("Waves", ["TRADEWIND:GBPUSD"])
+    assert (await refused(caller, "POST", "/api/v1/watchlists", {"name": "waves"}))[:2] == (
+        409,
+        "watchlist_name_taken",
+    )
+    for method, content in (("PUT", {"name": "Mine"}), ("DELETE", None)):
+        assert (await refused(other, method, path, content))[:2] == (404, "watchlist_not_found")
+    for symbol in ("EURUSD", "wav", "EURUSD"):
+        await caller.done("POST", "/api/v1/watchlists", {"symbol": symbol})
+    lists = (await caller.done("GET", "/api/v1/watchlists"))["watchlists"]
+    assert [one["name"] for one in lists] == ["Default", "Waves"]
+    assert lists[0]["symbols"] == ["TRADEWIND:EURUSD", CANONICAL]
+    assert (await caller.call("DELETE", "/api/v1/watchlists/WAVUSDT")).status == 204
+    assert (await refused(caller, "DELETE", "/api/v1/watchlists/WAVUSDT"))[:2] == (404, "watchlist_not_found")
+    assert (await caller.call("DELETE", path)).status == 204
+    assert (await other.done("GET", "/api/v1/watchlists")) == {"watchlists": []}
+
+
+BAD_LISTS: tuple[Any, ...] = (
+    {},
+    {"name": ""},
+    {"name": "x" * 51},
+    {"name": "a", "symbols": ["EURUSD"] * 51},
+    {"name": "a", "symbol": "EURUSD"},
+    {"name": "a\u0000b"},
+    {"name": 7},
+    [],
+)
+
+
+async def test_a_broken_watchlist_is_refused_and_nothing_is_stored(town: Town) -> None:
+    caller = await person(town, "free")
+    for body in BAD_LISTS:
+        assert (await refused(caller, "POST", "/api/v1/watchlists", body))[:2] == (400, "invalid_param"), body
+    unknown = {"name": "ok", "symbols": ["EURUSD", "NOPE"]}
+    assert (await refused(caller, "POST", "/api/v1/watchlists", unknown))[0] == 404
+    assert (await caller.done("GET", "/api/v1/watchlists"))["watchlists"] == []
+
+
+# ── contexts ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def context_of(caller: Caller) -> str:
+    page = await caller.done("GET", "/api/v1/records?pattern=double_top&limit=1")
+    found: str = page["records"][0]["context_id"]
+    return found
+
+
+async def test_a_context_shows_what_was_known_then(town: Town) -> None:
+    caller = await person(town)
+    page = await caller.done("GET", f"/api/v1/contexts?symbol={CANONICAL}&timeframe=4h&limit=3")
+    assert page["returned_count"] == 3 and page["queued"] is False
+    none = await caller.done("GET", "/api/v1/contexts?symbol=EURUSD&timeframe=1d")
+    assert (none["contexts"], none["queued"]) == ([], True)
+    path = f"/api/v1/contexts/{await context_of(caller)}"
+    view = await caller.done("GET", path)
+    candles = (await caller.done("GET", f"{path}/ohlcv"))["candles"]
+    assert candles[-1] == [float(x) for x in BARS[105]] and len(candles) == 106
+    manifest = (await caller.done("GET", f"{path}/manifest"))["manifest"]
+    assert manifest["schema"] == "tradewind.context_manifest.v1"
+    assert manifest["window"]["candles"] == 106 and manifest["pattern"] == view["pattern"] == "double_top"
+    inspect = await caller.done("GET", f"{path}/inspect")
+    assert inspect["chart"]["dimensions"] == {"width": 1920, "height": 1080}
+    assert inspect["context"]["context_id"] == view["context_id"]
+
+
+async def test_charts_are_pictures_of_the_promised_size(town: Town) -> None:
+    caller = await person(town)
+    path = f"/api/v1/contexts/{await context_of(caller)}"
+    pictures = set()
+    for kind in ("chart", "original-chart", "inspect/chart"):
+        answer = await caller.call("GET", f"{path}/{kind}")
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
+        assert answer.body[:8] == b"\x89PNG\r\n\x1a\n"
+        assert struct.unpack(">II", answer.body[16:24]) == (1920, 1080)
+        pictures.add(answer.body)
+    assert len(pictures) == 3
+
+
+async def test_conditions_are_figures_of_the_contexts_bars(town: Town) -> None:
+    caller = await person(town)
+    path = f"/api/v1/contexts/{await context_of(caller)}/conditions"
+    answer = await caller.done(
+        "POST", path, {"condition_id": "price_above_vwap", "parameters": {"window_days": 5}}
+    )
+    bars = [bar for bar in BARS[:106] if bar[0] > BARS[105][0] - 5 * DAY_MS]
+    vwap = sum((high + low + close) / 3 * volume for _, _, high, low, close, volume in bars)
+    vwap /= sum(bar[5] for bar in bars)
+    assert answer["values"]["candles"] == len(bars) == 5 * DAY_MS // FOUR_HOURS_MS
+    assert answer["values"]["vwap"] == pytest.approx(vwap, abs=0.005)
+    assert answer["met"] == (BARS[105][4] > vwap)
+    state = await caller.done("POST", path, {"condition_id": "price_volume_state"})
+    assert state["values"]["volume"] == state["values"]["volume_mean"] == 10 and state["met"] is False
+    for body in (
+        {"condition_id": "nope"},
+        {"condition_id": "price_above_vwap", "parameters": {"window_days": 0}},
+        {"condition_id": "price_above_vwap", "parameters": {"window_days": "5"}},
+        {"condition_id": "price_volume_state", "parameters": {"x": 1}},
+        {},
+    ):
+        assert (await refused(caller, "POST", path, body))[:2] == (400, "invalid_param"), body
+
+
+async def test_looking_is_confirmed_by_the_code_on_the_chart_only(town: Town) -> None:
+    caller = await person(town)
+    context = await context_of(caller)
+    me = (await caller.done("GET", "/auth/me"))["user"]
+    path = f"/api/v1/contexts/{context}/visual-confirmation"
+    wrong = {"observed_visual_code": "AAAAAA", "method": "eye", "observations": ""}
+    assert (await refused(caller, "POST", path, wrong))[:2] == (422, "visual_confirmation_failed")
+    code = visual_code(Uuid(hex=context[4:]), int(me["id"]))
+    right = {**wrong, "observed_visual_code": f" {code.lower()} "}
+    assert (await caller.done("POST", path, right))["visual_status"] == "visual_confirmed"
+
+
+async def test_an_unknown_context_is_not_there(town: Town) -> None:
+    caller = await person(town, "free")
+    for context in ("ctx_00000000000000000000000000000000", "nope", "wl_1", "ctx_zz"):
+        for tail in ("", "/inspect", "/chart", "/manifest", "/ohlcv", "/original-chart"):
+            got = await refused(caller, "GET", f"/api/v1/contexts/{context}{tail}")
+            assert got[:2] == (404, "not_found"), (context, tail)
+
+
+# ── monitors and the feed ─────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_monitor_feeds_its_owner_and_nobody_else(town: Town) -> None:
+    caller, other, admin = await person(town), await person(town), await town.admin()
+    symbol = "FED/USDT"
+    await load(admin, symbol, "1h", [(at - BARS[0][0], *rest) for at, *rest in BARS[:100]])
+    body = {"name": "Feed", "symbol_filters": [symbol], "timeframe_filters": ["1H"]}
+    monitor = await caller.done("POST", "/api/v1/monitors", body)
+    assert monitor["id"].startswith("mon_") and monitor["status"] == "active"
+    assert monitor["symbol_filters"] == ["BINANCE:FEDUSDT"]
+    rest = await caller.done("POST", "/api/v1/monitors", {"name": "Rests", "symbol_filters": [symbol]})
+    paused = await caller.done("POST", f"/api/v1/monitors/{rest['id']}/pause", {})
+    assert paused["status"] == "paused"
+    for bar in BARS[100:112]:
+        await load(admin, symbol, "1h", [(bar[0] - BARS[0][0], *bar[1:])])
+
+    async def fed() -> Any:
+        page: Any = await caller.done("GET", "/api/v1/feed?limit=100")
+        return {event["type"] for event in page["events"]} == {"context_ready", "record_closed"} and page
+
+    page: Any = await wait_until(fed, timeout_s=20)
+    assert {event["monitor_id"] for event in page["events"]} == {monitor["id"]}
+    assert {event["symbol"] for event in page["events"]} == {"BINANCE:FEDUSDT"}
+    assert (await other.done("GET", "/api/v1/feed"))["events"] == []
+    first = page["events"][0]
+    assert (await other.done("POST", "/api/v1/feed/ack", {"event_ids": [first["id"]]}))["acknowledged"] == 0
+    assert (await caller.done("POST", "/api/v1/feed/ack", {"event_ids": [first["id"], "x"]}))[
+        "acknowledged"
+    ] == 1
+    unread = await caller.done("GET", "/api/v1/feed?unread_only=true&limit=100")
+    assert first["id"] not in {event["id"] for event in unread["events"]}
+    half = await caller.done("GET", "/api/v1/feed?limit=1")
+    after = await caller.done("GET", f"/api/v1/feed?limit=1&cursor={half['next_cursor']}")
+    assert half["has_more"] and after["events"][0]["id"] != half["events"][0]["id"]
+    path = f"/api/v1/monitors/{monitor['id']}"
+    for method, tail in (("POST", "/pause"), ("POST", "/resume"), ("DELETE", "")):
+        assert (await refused(other, method, path + tail, {} if tail else None))[:2] == (404, "not_found")
+    assert (await caller.call("DELETE", path)).status == 204
+    usage = await caller.done("GET", "/api/v1/usage")
+    assert (usage["monitors"]["used"], usage["monitors"]["active"], usage["tier"]) == (1, 0, "pro")
+
+
+async def test_monitors_are_limited_by_tier_and_checked(town: Town) -> None:
+    caller = await person(town, "free")
+    broken: tuple[Any, ...] = (
+        {"name": "a", "pattern_filters": ["nope"]},
+        {"name": "a", "timeframe_filters": ["2h"]},
+        {"name": ""},
+        {"name": "a", "symbol_filters": "EURUSD"},
+    )
+    for one in broken:
+        assert (await refused(caller, "POST", "/api/v1/monitors", one))[:2] == (400, "invalid_param"), one
+    unknown = {"name": "a", "symbol_filters": ["NOPE"]}
+    assert (await refused(caller, "POST", "/api/v1/monitors", unknown))[0] == 404
+    await caller.done("POST", "/api/v1/monitors", {"name": "all"})
+    status, code, body = await refused(caller, "POST", "/api/v1/monitors", {"name": "two"})
+    assert (status, code, body["meta"]["limit"]) == (409, "limit_reached", 1)
+    assert [one["name"] for one in (await caller.done("GET", "/api/v1/monitors"))["monitors"]] == ["all"]
+
+
+# ── symbols, time zone ────────────────────────────────────────────────────────────────────────────
+
+
+async def test_symbols_are_found_in_pages_and_resolved(town: Town) -> None:
+    nobody = town.stranger()
+    first = await nobody.done("GET", "/api/v1/symbols/search?limit=3")
+    second = await nobody.done("GET", f"/api/v1/symbols/search?limit=100&cursor={first['next_cursor']}")
+    names = [item["symbol"] for item in first["items"] + second["items"]]
+    assert names == sorted(set(names)) and len(names) == first["total_count"]
+    found = await nobody.done("GET", "/api/v1/symbols/search?query=wavusdt&asset=crypto")
+    assert [item["symbol"] for item in found["items"]] == [CANONICAL]
+    assert (await nobody.done("GET", "/api/v1/symbols/resolve?symbol=wav"))["symbol"] == CANONICAL
+    assert (await refused(nobody, "GET", "/api/v1/symbols/resolve?symbol=zzz"))[:2] == (
+        404,
+        "symbol_not_supported",
+    )
+    assert (await refused(nobody, "GET", "/api/v1/symbols/search?asset=cows"))[:2] == (400, "invalid_param")
+    there = await nobody.done("GET", "/api/v1/capabilities")
+    assert "4h" in there["timeframes"] and len(there["patterns"]) == len(PATTERNS)
+    status = await nobody.done("GET", "/api/v1/status")
+    assert status["ok"] is True and status["recovery"]["agent_direct_payment"] is False
+
+
+async def test_a_time_zone_is_an_iana_name(town: Town) -> None:
+    caller = await person(town, "free")
+    assert (await caller.done("GET", "/api/v1/timezone")) == {"timezone": "UTC"}
+    await caller.done("PUT", "/api/v1/timezone", {"timezone": "Europe/Berlin"})
+    for wrong in ("Mars/Base", "../etc/passwd", "", "Europe", "utc\n"):
+        assert (await refused(caller, "PUT", "/api/v1/timezone", {"timezone": wrong}))[0] == 400, wrong
+    assert (await caller.done("GET", "/api/v1/timezone")) == {"timezone": "Europe/Berlin"}
