@@ -46,6 +46,7 @@ from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.windows import Rule
 from services.gateway.mcp.calls import Perform, RowCall
 from services.gateway.metering import Done, Metering, Order, payment_in, refusal
+from services.gateway.open_data import OpenData, Question
 from services.gateway.pacing import Paced, Pacing, holder
 from services.gateway.requests import RequestReader, is_json
 from services.gateway.router import Match, Router, WrongMethod
@@ -124,6 +125,7 @@ class Door:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
+        self.open_data = OpenData(ports.bus, ports.clock, ports.pacing, ports.readers)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -160,11 +162,15 @@ class Door:
 
     async def _serve(self, call: _Call) -> web.StreamResponse:
         request, ports = call.request, self._ports
+        if request.method == "OPTIONS" and call.surface.preflight:
+            return self._response(call, Reply(204, b"", {**call.surface.headers, **call.surface.preflight}))
         row, parameters = self._match(request.method, call.path)
         surface = call.surface = SURFACES[row.surface]
         call.route = row.name
         call.address = ports.addresses.client(request.remote or "", request.headers.get("X-Forwarded-For"))
         ports.geo.check(row, request.remote or "", request.headers)
+        if row.fresh is not None:
+            return await self._open(call, row, parameters)
         if row.limits:
             await self._count(call, row, "address", limit_key(call.address))
         if row.local in ("stream", "root") and _wants_upgrade(request):
@@ -223,6 +229,13 @@ class Door:
             print_ = fingerprint_of(row.method, row.path, "mcp", inner.arguments)
             return await self._once(call, row, inner.key, print_, asked, caller)
         return await self._command(call, row, asked, caller)
+
+    async def _open(self, call: _Call, row: Endpoint, parameters: Mapping[str, str]) -> web.Response:
+        """What is the same for everybody: no caller is looked for, and the answer may be a kept one."""
+        body = await self._body(call.request, row) if row.method != "GET" else b""
+        headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id}
+        question = Question(row, parameters, body, call.address, headers)
+        return await self.open_data.answer(call.request, question, lambda: self._is_staff(call))
 
     def _upgrade(self, call: _Call) -> Upgrade:
         request = call.request
@@ -364,6 +377,8 @@ class Door:
             if row.command is None:
                 raise InternalError
             answer = await ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+            if row.changes_prices:
+                self.open_data.drop()
             if row.changes_market:
                 await ports.refresh_market()
             if row.changes_account:

@@ -70,6 +70,7 @@ from services.gateway.router import Router
 from services.gateway.server import HttpServer, bind, describe, raise_file_limit, tls_context
 from services.gateway.socket import Replay, StreamPorts, SymbolView
 from services.gateway.stream import Stream
+from services.gateway.token_feed import TokenFeed, token_channel
 from services.gateway.tokens import Tokens
 from services.gateway.views import Views
 
@@ -188,6 +189,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
             )
         )
         await feed.start()
+        await _hear_token_prices(base, stream, door, stack)
         views.start()
         stream.start()
         server = HttpServer(door)
@@ -224,6 +226,13 @@ def _agents_door(config: Config, base: Bare, callers: Callers, documentation: Do
     )
 
 
+async def _hear_token_prices(base: Bare, stream: Stream, door: Door, stack: AsyncExitStack) -> None:
+    """Token prices go to the stream, and tell the door that what it kept is out of date."""
+    feed = TokenFeed(base.bus, stream.hub, door.open_data.drop)
+    stack.callback(feed.stop)
+    await feed.start()
+
+
 def _open_stream(
     house: House,
     tokens: Tokens,
@@ -250,7 +259,7 @@ def _open_stream(
         identities.changed(person)
         stream.amend(person)
 
-    ports = StreamPorts(authenticate=identities.of_socket, view=view, history=history)
+    ports = StreamPorts(authenticate=identities.of_socket, view=view, history=history, public=token_channel)
     stream = Stream(ports, clock=base.clock)
     views = Views(house.group_view, stream.rebind)
     feed = Feed(

@@ -44,6 +44,7 @@ class Board:
             all_tokens.append(Token(anchor_id, "sBTC", "Anchor", ANCHOR_DECIMALS))
         self.graph = Graph(all_tokens, pools, anchor_id, rules)
         self.listed = [number for number, token in enumerate(self.graph.tokens) if token.id in known]
+        self.listed_set = frozenset(self.listed)
         self.stables = {
             number
             for number, token in enumerate(self.graph.tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
 from libs.common.messages import pricing as m
 from services.pricing import impact, liquidity, spread, stablecoins
@@ -135,11 +135,16 @@ def pool_view(board: Board, pool: int) -> m.PoolView:
         pool_id=found.id,
         token_a=found.a,
         token_b=found.b,
-        reserve_a=found.reserve_a,
-        reserve_b=found.reserve_b,
+        reserve_a=_whole(found.reserve_a),
+        reserve_b=_whole(found.reserve_b),
         fee=found.fee,
         last_updated=found.updated_ms,
     )
+
+
+def _whole(value: int) -> int | Raw:
+    """A number of any size as JSON."""
+    return value if value < 2**63 else Raw(str(value).encode())
 
 
 def graph_stats(board: Board, now_ms: int) -> m.GraphStats:

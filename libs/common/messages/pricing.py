@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
+
+T = TypeVar("T")
 
 
 class PriceTick(msgspec.Struct, array_like=True, frozen=True):
@@ -36,9 +38,9 @@ class PriceFramesAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PriceFrames(msgspec.Struct, frozen=True, kw_only=True):
-    """Frames as they were published, with the symbol of each token."""
+    """Frames as they were published, with token id and symbol."""
 
-    frames: Sequence[tuple[str, msgspec.Raw]]
+    frames: Sequence[tuple[str, str, msgspec.Raw]]
 
 
 class Depegged(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -115,6 +117,9 @@ class PoolsTaken(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     version: int
 
 
+# A whole number of any size: beyond 64 bits it is written by hand (``msgspec.Raw``).
+Atomic = Annotated[Any, Meta(extra_json_schema={"type": "integer"})]
+
 # ── what clients ask ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -171,8 +176,8 @@ class PoolView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     pool_id: str
     token_a: str
     token_b: str
-    reserve_a: int
-    reserve_b: int
+    reserve_a: Atomic
+    reserve_b: Atomic
     fee: float
     last_updated: int
 
@@ -438,9 +443,49 @@ class OraclePrice(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     health: OracleHealth | UnsetType = UNSET
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class Envelope(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """The shape of every success; ``data`` is what the operation says."""
 
     status: Literal["success"]
-    data: Any
+    data: T
     metadata: PriceMeta | UnsetType = UNSET
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """healthy with 100, degraded with 75, 50 or 25."""
+
+    status: str
+    score: int
+
+
+class OracleStanding(OracleHealth, frozen=True, kw_only=True, rename="camel"):
+    """How the anchor does; no price: null."""
+
+    price: float | None
+    confidence: float
+
+
+class GraphStanding(GraphStats, frozen=True, kw_only=True, rename="camel"):
+    """How the graph does; ``freshness`` is fresh below ten minutes, else stale."""
+
+    age_minutes: float | None
+    freshness: str
+    version: int
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many of the tokens have a price; ``pricingCoverage`` in per cent."""
+
+    total_tokens_in_system: int
+    tokens_with_pricing: int
+    pricing_coverage: float
+
+
+class PriceHealth(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``GET /prices/health``."""
+
+    overall: Standing
+    btc_oracle: OracleStanding
+    price_graph: GraphStanding
+    data_availability: Coverage
+    warnings: Sequence[str] | UnsetType = UNSET

@@ -20,6 +20,7 @@ from services.gateway.endpoints import (
     mcp,
     notifications,
     oauth,
+    prices,
     scan,
     scan_identity,
     staff,
@@ -39,6 +40,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *scan.ROWS,
     *notifications.ROWS,
     *analysis.ROWS,
+    *prices.ROWS,
     *admin.ROWS,
     *staff.ROWS,
     *billing.ROWS,
@@ -68,6 +70,7 @@ def _faults(row: Endpoint) -> list[str]:
     names = {field.encode_name: field.name for field in msgspec.structs.fields(row.request)}
     rules = [
         (row.surface in SURFACES, "no such surface"),
+        (row.fresh is None or (row.surface == "prices" and row.access.public), "what is kept is open"),
         (
             row.path.startswith("/") and (row.path == "/" or not row.path.endswith("/")),
             "path is not canonical",

@@ -185,6 +185,8 @@ class Endpoint:
     keyless: bool = False  # who brings no credential is let in as nobody; a bad one is refused all the same
     then: Then | None = None
     raw: bool = False  # the body is passed on as it came (``Sent.body``), whatever it is labelled as
+    fresh: Fresh | None = None  # a public answer that is the same for everybody, kept for a while
+    changes_prices: bool = False  # answers that were kept are dropped before this one is given
     hidden: bool = False  # works, but is not in the documents
     everywhere: bool = False  # answers callers of every country, on a surface that refuses some
     tools: tuple[Tool, ...] = ()  # its names at the MCP door; none keeps it out

@@ -33,6 +33,7 @@ class Surface:
 
     name: ClassVar[str]
     headers: ClassVar[Mapping[str, str]] = {}  # on every answer
+    preflight: ClassVar[Mapping[str, str]] = {}  # answered to OPTIONS; empty: a wrong method
     raw_token: ClassVar[bool] = False  # an Authorization header without a scheme is a token
     cookie: ClassVar[str] = ""  # the cookie that may carry a token
     error_type: ClassVar[type[msgspec.Struct] | None] = None  # documents the error shape

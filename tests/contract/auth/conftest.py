@@ -25,7 +25,9 @@ async def stack(
     async with template.fresh() as dsns:
         house = House(dsns, nats.url, tmp_path_factory.mktemp("people"))
         try:
-            await house.start("auth", "market", "trading", "alerts", "notifier", "billing", "scanner", "gateway")
+            await house.start(
+                "auth", "market", "trading", "alerts", "notifier", "billing", "pricing", "scanner", "gateway"
+            )
             yield house
         finally:
             await house.stop()

@@ -46,6 +46,7 @@ async def cast_of(town: Town) -> Cast:
     other = await town.user()
     admin = await town.admin()
     await admin.done("POST", "/admin/tier", {"email": owner.email, "tier": "pro"})
+    await admin.done("PUT", *SAMPLES["PUT /admin/pools"])
     callers = {
         "anonymous": town.stranger(),
         "read_only": await town.reader(owner),

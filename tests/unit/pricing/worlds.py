@@ -17,7 +17,7 @@ ANCHOR = Anchor(60_000.0, 0.9)
 def world(
     seed: int, rules: Rules, *, tokens: int, pools: int, spread: float = 0.02
 ) -> tuple[Pricer, list[Pool]]:
-    """A priced graph. Some pools are dust, some old, some empty; some tokens are hubs; one is a stablecoin."""
+    """A priced graph. Some pools are dust, old or empty; some tokens are hubs; one is a stablecoin."""
     dice = random.Random(seed)
     made = [
         Token(f"SP.t{n:05d}", "USDC" if n == 1 else f"T{n}", f"Token {n}", dice.choice((0, 3, 6, 8, 18)))
