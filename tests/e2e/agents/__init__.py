@@ -1,0 +1,1 @@
+"""Strangers' clients and suites against the agents' door."""
