@@ -23,6 +23,8 @@ ALGORITHM = "EdDSA"
 ACCESS = "access"
 STREAM = "stream"
 
+PASS_PREFIX = "tw_pass_"  # noqa: S105 - an opaque session that comes as a bearer token
+
 TOKEN_CHARS_MAX = 8192
 LEEWAY_S = 5  # how far the clock of another machine may be ahead of ours: for iat and nbf, never for exp
 

@@ -78,7 +78,7 @@ class CustomerDoor:
         terms = await self._opening.sign_up_terms(None, None)
         profile = Profile(people.name_of(new), email, phone=new.phone)
         try:
-            account = await self._opening.open_person(new, profile, password, terms)
+            account = await self._opening.open_person(new, profile, password, terms, address=message.ip)
         except AccountExists as e:
             raise DuplicateRecord from e
         sign_ups.labels("customer").inc()

@@ -26,6 +26,7 @@ from services.auth.scan_door import ScanDoor
 from services.auth.service import AuthService
 from services.auth.sessions import Sessions
 from services.auth.terminal import Terminal
+from services.auth.wallet_door import WalletDoor
 
 Handlers = list[tuple[Command[Any, Any], Handler]]
 
@@ -42,6 +43,7 @@ class UseCases:
     scan: ScanDoor
     keys: KeyDoor
     oauth: OAuthDoor
+    wallets: WalletDoor
     mails: Mails
     terminal: Terminal
     requests: RequestDoor
@@ -61,6 +63,7 @@ def handlers_of(use: UseCases) -> Handlers:
         *_scan_handlers(use),
         *_key_handlers(use),
         *_oauth_handlers(use),
+        *_wallet_handlers(use),
         *_mail_handlers(use),
         *_terminal_handlers(use),
         *_request_handlers(use),
@@ -299,6 +302,16 @@ def _oauth_handlers(use: UseCases) -> Handlers:
         (subjects.OAUTH_EXCHANGE, exchange),
         (subjects.OAUTH_REVOKE, revoke),
     ]
+
+
+def _wallet_handlers(use: UseCases) -> Handlers:
+    async def person_of(message: auth_people.WalletPersonAsk, call: Call) -> auth_people.WalletPerson:
+        return await use.wallets.person_of(message)
+
+    async def grant(message: auth_people.AccessGrant, call: Call) -> auth_people.AccessGranted:
+        return await use.wallets.grant(message)
+
+    return [(subjects.WALLET_PERSON, person_of), (subjects.ACCESS_GRANT, grant)]
 
 
 def _mail_handlers(use: UseCases) -> Handlers:

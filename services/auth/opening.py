@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import structlog
 
 from libs.common.db import Connection
-from libs.common.errors import AppError, OutcomeUnknown, RemoteError, ServiceUnavailable
+from libs.common.errors import AppError, InvalidData, OutcomeUnknown, RemoteError, ServiceUnavailable
 from libs.common.messages.auth import AccountOpened
+from libs.common.messages.auth_people import PersonJoined
 from libs.common.messages.market import Group, GroupGet
 from libs.common.messages.trading import AccountOpen
-from libs.common.subjects import ACCOUNT_OPEN, ACCOUNT_OPENED, GROUP_GET
+from libs.common.subjects import ACCOUNT_OPEN, ACCOUNT_OPENED, GROUP_GET, PERSON_JOINED
 from services.auth import people
 from services.auth.doorkeeper import Doorkeeper
 from services.auth.errors import AccountExists, GroupNotFound, LoginExists, SignUpOff, UserDisabled
@@ -92,8 +93,11 @@ class Opening:
         terms: AccountTerms,
         *,
         login: int | None = None,
+        address: str = "",
     ) -> Account:
         """A person with a first account; AccountExists when the e-mail is known."""
+        if person.email.key.endswith(f"@{people.WALLET_DOMAIN}"):
+            raise InvalidData("email: nobody reads mail there")
         async with self._ground.database.connection() as db:
             # Known e-mails are refused before the work of hashing; the unique key decides in the end.
             if await self._store.person_known(db, person.email.key):
@@ -105,6 +109,14 @@ class Opening:
             if person_id is None:
                 raise AccountExists
             account = await self.open_account(tx, person_id, profile, terms, login=login, now_ms=now_ms)
+            joined = PersonJoined(
+                person_id=person_id,
+                email_key=person.email.key,
+                ref_code=person.ref_code,
+                address=address,
+                joined_ms=now_ms,
+            )
+            await self._ground.say(tx, PERSON_JOINED, joined, person=person_id)
         self._ground.relay.wake()
         await self.tell_trading(account)
         return account

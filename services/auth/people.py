@@ -15,6 +15,7 @@ EMAIL_CHARS_MAX = 254
 LEVERAGE_MAX = 10_000
 LOGIN_MAX = 2**53 - 1  # JSON numbers of every client are exact up to here
 STAFF_BOOTSTRAP_LOGIN = 1
+WALLET_DOMAIN = "wallet.x402.invalid"  # of people who are known by their wallet only; nobody signs up there
 TIERS = ("free", "go", "plus", "pro")
 
 _LOCAL = r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}"

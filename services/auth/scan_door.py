@@ -58,7 +58,7 @@ class ScanDoor:
         terms = await self._opening.sign_up_terms(None, None)
         try:
             account = await self._opening.open_person(
-                new, Profile(people.name_of(new), email), password, terms
+                new, Profile(people.name_of(new), email), password, terms, address=message.ip
             )
         except AccountExists as e:
             raise EmailTaken from e

@@ -44,7 +44,9 @@ class AuthService:
         profile = people.read_profile(message)
         password = read_password(message.password)
         terms = await self._opening.sign_up_terms(message.group, message.leverage)
-        account = await self._opening.open_person(new_person(profile), profile, password, terms)
+        account = await self._opening.open_person(
+            new_person(profile), profile, password, terms, address=message.ip
+        )
         sign_ups.labels("broker").inc()
         return await self._account_session(account, message.ip)
 

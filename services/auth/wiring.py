@@ -40,6 +40,7 @@ from services.auth.store import Store
 from services.auth.terminal import Terminal
 from services.auth.terminal_store import TerminalStore
 from services.auth.throttle import MEMORY_MS
+from services.auth.wallet_door import WalletDoor
 
 log = structlog.get_logger()
 
@@ -105,6 +106,7 @@ def _use_cases(
         scan=ScanDoor(ground, keys, opening, doorkeeper, sessions),
         keys=key_door,
         oauth=OAuthDoor(ground, keys, key_door, sessions),
+        wallets=WalletDoor(ground, doorkeeper, sessions),
         mails=Mails(ground, keys, credentials),
         terminal=Terminal(ground, TerminalStore()),
         requests=RequestDoor(ground, RequestStore(), sealer),

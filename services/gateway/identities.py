@@ -15,6 +15,7 @@ from libs.common.clock import Clock
 from libs.common.errors import NotAuthenticated
 from libs.common.messages.auth import PersonChanged
 from libs.common.principal import Principal
+from libs.common.tokens import PASS_PREFIX
 from services.gateway.socket import Upgrade
 from services.gateway.tokens import Tokens
 
@@ -49,7 +50,7 @@ class Identities:
             raise NotAuthenticated
         if credential.startswith(KEY_PREFIXES):
             return await self._ask(f"{address} {credential}", lambda: self._of_key(credential, address))
-        if cookie and "." not in credential:
+        if (cookie and "." not in credential) or credential.startswith(PASS_PREFIX):
             return await self._ask(credential, lambda: self._of_cookie(credential))
         return await self._tokens.principal(credential)
 

@@ -12,6 +12,7 @@ from libs.common.messages import analysis
 from libs.common.principal import Principal, SessionType
 from services.gateway.endpoints.metered import Cost, Metered
 from services.gateway.endpoints.row import KIB, PUBLIC, Access, Caller, Endpoint, Limit
+from services.gateway.endpoints.tool import Tool
 
 KEY = Access(frozenset({SessionType.CUSTOMER}), scope="read")
 DEMO_LIMITS = (Limit("demo-hour", 10, 3_600), Limit("demo-day", 30, 86_400))
@@ -285,6 +286,15 @@ ROWS = (
         command=subjects.BRIEF,
         message=_brief,
         response=analysis.Brief,
+        tools=(
+            Tool(
+                name="brief",
+                description="One market at one timeframe: candles as short text, patterns, support and"
+                " resistance, regime, indicators, and a line that sums it up.",
+                read_only=True,
+                idempotent=True,
+            ),
+        ),
     ),
     _paid(
         "/v1/delta",
@@ -295,6 +305,15 @@ ROWS = (
         command=subjects.DELTA,
         message=_delta,
         response=analysis.Delta,
+        tools=(
+            Tool(
+                name="delta",
+                description="What is new since this key's last brief or delta of the same market: cheap to"
+                " poll, costs more only when something changed.",
+                read_only=True,
+                idempotent=False,
+            ),
+        ),
     ),
     _paid(
         "/v1/candles",
@@ -304,6 +323,14 @@ ROWS = (
         command=subjects.CODEC_CANDLES,
         message=_candles,
         response=analysis.Candles,
+        tools=(
+            Tool(
+                name="candles",
+                description="The newest candles as rows of open,high,low,close,volume joined by semicolons.",
+                read_only=True,
+                idempotent=True,
+            ),
+        ),
     ),
     _paid(
         "/v1/analogs",
@@ -313,6 +340,15 @@ ROWS = (
         command=subjects.ANALOGS,
         message=_analogs,
         response=analysis.Analogs,
+        tools=(
+            Tool(
+                name="analogs",
+                description="Past stretches that looked like the newest one and how they went on: the whole"
+                " distribution, losers included. No prediction.",
+                read_only=True,
+                idempotent=True,
+            ),
+        ),
     ),
     _paid(
         "/v1/multi",
@@ -353,6 +389,13 @@ ROWS = (
         access=PUBLIC,
         repeat="safe",
         local="platforms",
+        tools=(
+            Tool(
+                name="capabilities",
+                description="What there is: assets, timeframes, endpoints with their prices, limits. Free.",
+                open_world=False,
+            ),
+        ),
         everywhere=True,
         response=Platforms,
     ),

@@ -13,6 +13,7 @@ from services.gateway.endpoints import trading_requests as r
 from services.gateway.endpoints.admin import READERS
 from services.gateway.endpoints.broker_requests import AccountRequest
 from services.gateway.endpoints.row import ACCOUNT_OF_ANY, ACCOUNT_OF_OWNER, Answer, Caller, Endpoint
+from services.gateway.endpoints.tool import Tool
 
 _CLIENT, _API = 0, 7  # reason of an order: the terminal, or a key
 
@@ -199,6 +200,16 @@ ORDERS = (
         method="POST",
         path="/trade/open",
         summary="Buy or sell at the market",
+        tools=(
+            Tool(
+                name="order",
+                title="Buy or sell at the market",
+                description="Open a position with real effect on the account. cmd 0 buys, 1 sells; volume is"
+                " lots x 100. Needs a key with the scope trade and an idempotency_key: when no answer came,"
+                " send the same again.",
+                key_required=True,
+            ),
+        ),
         description="An ack says that the order is filled and committed; `state` is that of the request. "
         "With `client_order_id` the order happens once: sent again it gives the same ack.",
         repeat="key",
@@ -318,6 +329,7 @@ ORDERS = (
         method="GET",
         path="/trades",
         summary="Open, closed, pending and finance orders, with count and totals of all that match",
+        tools=(Tool(name="trades", open_world=True),),
         repeat="safe",
         request=r.TradesRequest,
         command=subjects.TRADES,
@@ -345,6 +357,7 @@ ACCOUNT = (
         path="/account/me",
         tags=("account",),
         summary="The account with its profile and numbers",
+        tools=(Tool(name="account", open_world=True),),
         access=ACCOUNT_OF_ANY,
         repeat="safe",
         request=AccountRequest,

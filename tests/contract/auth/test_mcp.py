@@ -90,7 +90,8 @@ async def test_tools_say_the_truth_about_themselves(town: Town) -> None:
         assert tool["inputSchema"]["type"] == "object"
         assert tool.get("outputSchema", {"type": "object"})["type"] == "object"
         hints = tool["annotations"]
-        assert hints["readOnlyHint"] == (made.row.command is None or not made.row.command.effect)
+        if made.tool.read_only is None:
+            assert hints["readOnlyHint"] == (made.row.command is None or not made.row.command.effect)
         assert hints["destructiveHint"] == (made.row.method == "DELETE")
         assert (KEY_ARGUMENT in tool["inputSchema"]["properties"]) == made.row.keyed
         if made.row.repeat == "key" and not hints["readOnlyHint"]:

@@ -1,43 +1,22 @@
-"""Node and the strangers' packages, installed once from the lock file beside this one."""
+"""Other people's programs against the agents' door, with the Node.js they need."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import subprocess
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-HOME = Path(__file__).resolve().parents[3] / ".cache" / "strangers"
+from tests.tools import npm_packages
+
+PACKAGES = ("node@22", "@modelcontextprotocol/conformance@0.1.16", "@modelcontextprotocol/inspector@2.12.0")
 PATIENCE_S = 600
 
 
-def install() -> Path:
-    """The folder of the packages; AssertionError says what is missing."""
-    lock = (HERE / "package-lock.json").read_text()
-    done = HOME / "installed.json"
-    if done.is_file() and done.read_text() == lock:
-        return HOME
-    assert shutil.which("npm"), "no npm: install your distribution's packages `nodejs` and `npm`"
-    HOME.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, HOME / name)
-    for command in (
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        ["node", "node_modules/node/installArchSpecificPackage.js"],
-    ):
-        subprocess.run(command, cwd=HOME, check=True, capture_output=True, timeout=PATIENCE_S)
-    done.write_text(lock)
-    return HOME
-
-
 async def run(package: str, program: str, *arguments: str) -> tuple[int, str]:
-    """Run a package's program with the Node of the lock file: exit code and everything it said."""
-    home = install()
+    """Run a package's program: exit code and everything it said."""
+    home = await asyncio.to_thread(npm_packages, *PACKAGES)
     process = await asyncio.create_subprocess_exec(
-        str(home / "node_modules/node/bin/node"),
+        str(home / "node_modules/.bin/node"),
         str(home / "node_modules" / package / program),
         *arguments,
         cwd=home,
