@@ -67,7 +67,7 @@ def service(
     name: str, place: Path, core: int | None, *, nats_url: str, dsn: str, settings: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process of the house on one core (None: any), ready."""
-    port = choose_ports([f"{name}_metrics"], seed=str(place))[f"{name}_metrics"]
+    port = metrics_port(name, place)
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("TRADEWIND_")},
         "DATABASE_URL": dsn,
@@ -92,6 +92,14 @@ def service(
         yield process
     finally:
         stop(process)
+
+
+def metrics_port(name: str, place: Path) -> int:
+    """Where a service of ours shows its metrics."""
+    known = place / f"{name}.port"
+    if not known.exists():
+        known.write_text(str(choose_ports([f"{name}_metrics"], seed=str(place))[f"{name}_metrics"]))
+    return int(known.read_text())
 
 
 def _wait_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
