@@ -28,7 +28,9 @@ SERVICE_FILES = {
 # Parts of a service that own a lock or a task: held to the rules of service.py, not of the domain.
 SERVICE_PARTS = {
     "asking",
+    "chores",
     "courier",
+    "credits",
     "desk",
     "drawing",
     "following",

@@ -13,8 +13,7 @@ Only this file may hold a dotted subject name. Grammar:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from libs.common.messages import (
     alert_rules,
@@ -38,79 +37,12 @@ from libs.common.messages import billing_payments as payments
 from libs.common.messages import trading_extras as extras
 from libs.common.messages import trading_orders as orders
 from libs.common.principal import Principal
-
-M = TypeVar("M")
-Q = TypeVar("Q")
-R = TypeVar("R")
+from libs.common.subject_kinds import Command as Command  # noqa: PLC0414
+from libs.common.subject_kinds import Subject as Subject  # noqa: PLC0414
+from libs.common.subject_kinds import token as token  # noqa: PLC0414
+from libs.common.subject_kinds import untoken as untoken  # noqa: PLC0414
 
 PUSH_STREAM = "PUSH"
-
-
-def token(value: str | int) -> str:
-    """Make any symbol safe as one NATS token: ``BRK.B`` becomes ``BRK=2EB``."""
-    text = str(value)
-    if not text:
-        raise ValueError("subject token was empty")
-    if text.isascii() and text.replace("-", "").replace("_", "").isalnum():
-        return text
-    return "".join(
-        c if (c.isascii() and c.isalnum()) or c in "-_" else "".join(f"={b:02X}" for b in c.encode())
-        for c in text
-    )
-
-
-def untoken(text: str) -> str:
-    """The value a token was made from."""
-    if "=" not in text:
-        return text
-    head, *escaped = text.split("=")
-    data = head.encode()
-    for part in escaped:
-        data += bytes([int(part[:2], 16)]) + part[2:].encode()
-    return data.decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Subject(Generic[M]):
-    """A published subject: ticks, facts and pushes."""
-
-    template: str
-    message: type[M]
-    stream: str | None = None  # None: core NATS, may be lost; the reader must cope
-
-    @property
-    def owner(self) -> str:
-        return self.template.split(".", 1)[0]
-
-    @property
-    def kind(self) -> str:
-        return self.template.split(".", 2)[1]
-
-    def at(self, **keys: str | int) -> str:
-        """The concrete subject for ``keys``."""
-        return self.template.format(**{name: token(value) for name, value in keys.items()})
-
-    @property
-    def pattern(self) -> str:
-        """The subscription that hears this subject for every key."""
-        return ".".join("*" if part.startswith("{") else part for part in self.template.split("."))
-
-
-@dataclass(frozen=True, slots=True)
-class Command(Generic[Q, R]):
-    """A request to the owner. ``effect`` says whether a lost answer leaves the outcome unknown."""
-
-    name: str
-    request: type[Q]
-    reply: type[R]
-    effect: bool = False
-    callers: tuple[str, ...] = ("gateway",)
-    timeout_s: float = 5.0
-
-    @property
-    def owner(self) -> str:
-        return self.name.split(".", 1)[0]
-
 
 # ── every service ─────────────────────────────────────────────────────────────────────────────────
 

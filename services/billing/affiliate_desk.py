@@ -7,9 +7,9 @@ from libs.common.errors import InvalidData
 from libs.common.messages import billing_payments as m
 from libs.common.messages.auth_people import PersonJoined
 from services.billing import affiliates
-from services.billing.batch import Ground
 from services.billing.invoices import usd
 from services.billing.plan_store import PlanStore
+from services.billing.writer import Ground
 
 PAGE_MAX = 100
 _LAST = (2**62, "~")

@@ -6,17 +6,19 @@ about an order we do not know or says another price: then it is kept for staff.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from libs.common.db import Connection
 from libs.common.errors import AppError
 from services.billing import metrics
-from services.billing.batch import Ground
 from services.billing.errors import ProviderNotConfigured
 from services.billing.fulfilment import Fulfilment
 from services.billing.payment import Payment, Status
 from services.billing.payment_store import PaymentStore
 from services.billing.providers.base import Heard, Hosted
+from services.billing.writer import Ground
 
 log = structlog.get_logger()
 
@@ -24,7 +26,14 @@ log = structlog.get_logger()
 class Callbacks:
     """One for both hosted providers."""
 
-    def __init__(self, ground: Ground, payments: PaymentStore, fulfilment: Fulfilment) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        payments: PaymentStore,
+        fulfilment: Fulfilment,
+        on_applied: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_applied = on_applied
         self._ground = ground
         self._payments = payments
         self._fulfilment = fulfilment
@@ -47,6 +56,8 @@ class Callbacks:
                 tx, provider.name, heard.event_id, outcome, now_ms, text
             )
         outcome = outcome if fresh or outcome == "applied" else "repeated"
+        if outcome == "applied":
+            self._on_applied()
         metrics.callbacks.labels(provider.name, outcome).inc()
         log.info("callback", provider=provider.name, outcome=outcome, order=heard.order_id, said=heard.note)
         return outcome

@@ -8,12 +8,12 @@ import asyncio
 import structlog
 
 from services.billing import metrics
-from services.billing.batch import Batcher, Ground
 from services.billing.meter import Drop
 from services.billing.money_in import MoneyIn
 from services.billing.payment_store import PaymentStore
 from services.billing.plan_store import PlanStore
 from services.billing.tiers import Tiers
+from services.billing.writer import Batcher, Ground
 
 log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ class Chores:
         self._payments = payments
         self._plans = plans
         self._tiers = tiers
+        self._due = asyncio.Event()
         self._version = ""
         self._approved_ms = 0
 
@@ -60,7 +61,16 @@ class Chores:
                     await chore()
                 except Exception as e:
                     log.warning("a chore failed", chore=chore.__name__, error=f"{type(e).__name__}: {e}")
-            await asyncio.sleep(TURN_S)
+            try:
+                async with asyncio.timeout(TURN_S):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+            self._due.clear()
+
+    def wake(self) -> None:
+        """Something was committed that makes a chore due."""
+        self._due.set()
 
     async def note_plans(self) -> None:
         """Keep every version of prices and plans that was in force."""

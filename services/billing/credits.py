@@ -12,11 +12,11 @@ from libs.common.messages import billing as m
 from libs.common.messages.auth import PersonName
 from libs.common.subjects import PERSON_FIND
 from services.billing import ledger, metrics
-from services.billing.batch import Ground
 from services.billing.errors import BalanceTooLow, WalletUnknown
 from services.billing.ledger import CREDIT_MICROS
 from services.billing.meter import day_of
 from services.billing.store import Key
+from services.billing.writer import Ground
 
 DELTA_MICROS_MAX = 10**15
 FACT_S = 2.0

@@ -9,11 +9,11 @@ import msgspec
 
 from libs.common.db import Connection
 from services.billing import affiliates, invoices, ledger, metrics, subscriptions
-from services.billing.batch import Ground
 from services.billing.payment import Payment, Status, rises
 from services.billing.payment_store import PaymentStore
 from services.billing.plan_store import InvoiceRow, PlanStore
 from services.billing.subscriptions import Span
+from services.billing.writer import Ground
 
 
 class Fulfilment:

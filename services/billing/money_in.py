@@ -16,12 +16,12 @@ import structlog
 
 from libs.common.errors import AppError, OutcomeUnknown
 from services.billing import ledger, metrics
-from services.billing.batch import Ground
 from services.billing.fulfilment import Fulfilment
 from services.billing.payment import Payment, Status, rises
 from services.billing.payment_store import PaymentStore
 from services.billing.providers.base import Settled, Settling
 from services.billing.terms import Brought, Offer, Selling, receipt_headers
+from services.billing.writer import Ground
 
 log = structlog.get_logger()
 

@@ -12,7 +12,6 @@ from libs.common.messages.auth_people import AccessGrant, WalletPersonAsk
 from libs.common.plans import PERIODS, TIERS
 from libs.common.subjects import ACCESS_GRANT, WALLET_PERSON
 from services.billing import invoices
-from services.billing.batch import Ground
 from services.billing.errors import InvoiceUnknown, ProviderNotConfigured
 from services.billing.invoices import usd, usd_text
 from services.billing.money_in import MoneyIn
@@ -22,6 +21,7 @@ from services.billing.plan_store import InvoiceRow, PlanStore
 from services.billing.providers.base import Hosted, Wanted
 from services.billing.terms import Offer
 from services.billing.tiers import Tiers
+from services.billing.writer import Ground
 
 IPN_PATH = "/payments/nowpayments/ipn"
 _SHOWN = {

@@ -9,12 +9,12 @@ from libs.common.errors import AppError, InvalidData
 from libs.common.messages import billing as m
 from libs.common.plans import PlansFile
 from services.billing import metrics
-from services.billing.batch import Batcher, Ground
 from services.billing.errors import CallUnknown, PaymentRequired, QuotaExceeded
 from services.billing.ledger import CREDIT_MICROS
 from services.billing.meter import DAY_MS, Direct, Drop, Hold, QuotaKey, Take, day_of
 from services.billing.paid_calls import PaidCalls
 from services.billing.terms import Selling
+from services.billing.writer import Batcher, Ground
 
 SIGNALS_PRICE = "signals_page"
 USAGE_DAYS_MAX = 366

@@ -7,11 +7,11 @@ from dataclasses import replace
 from libs.common.clock import from_unix_ms
 from libs.common.errors import InvalidData
 from libs.common.messages import billing_payments as m
-from services.billing.batch import Ground
 from services.billing.errors import InvoiceUnknown
 from services.billing.fulfilment import Fulfilment
 from services.billing.payment import Payment, Status
 from services.billing.payment_store import PaymentStore
+from services.billing.writer import Ground
 
 
 class StaffDesk:

@@ -13,8 +13,8 @@ from libs.common.errors import AppError
 from libs.common.messages.auth import PersonSet
 from libs.common.subjects import PERSON_SET
 from services.billing import subscriptions
-from services.billing.batch import Ground
 from services.billing.plan_store import PlanStore
+from services.billing.writer import Ground
 
 log = structlog.get_logger()
 AT_ONCE = 100

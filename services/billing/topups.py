@@ -7,7 +7,6 @@ from libs.common.errors import InvalidData
 from libs.common.messages import billing_payments as m
 from libs.common.messages.auth_people import AgentKeyIssue
 from libs.common.subjects import AGENT_KEY_ISSUE
-from services.billing.batch import Ground
 from services.billing.credits import WALLET_EMAIL
 from services.billing.errors import ProviderNotConfigured
 from services.billing.ledger import USD, wallet_account
@@ -17,6 +16,7 @@ from services.billing.payment_store import PaymentStore
 from services.billing.providers.base import Hosted, Wanted
 from services.billing.providers.stripe_checkout import MICROS_PER_CENT
 from services.billing.terms import Offer
+from services.billing.writer import Ground
 
 
 class Topups:

@@ -13,7 +13,6 @@ from libs.common.service import App, Base
 from libs.common.streams import BILLING_AUTH
 from services.billing import metrics
 from services.billing.affiliate_desk import AffiliateDesk
-from services.billing.batch import Batcher, Ground
 from services.billing.callbacks import Callbacks
 from services.billing.chores import Chores
 from services.billing.config import BillingConfig
@@ -34,6 +33,7 @@ from services.billing.store import Store
 from services.billing.terms import Selling
 from services.billing.tiers import Tiers
 from services.billing.topups import Topups
+from services.billing.writer import Batcher, Ground
 
 log = structlog.get_logger()
 
@@ -60,6 +60,7 @@ async def build(config: BillingConfig, base: Base) -> AsyncIterator[App]:
         money = MoneyIn(ground, payments, fulfilment, selling, facilitator)
         tiers = Tiers(ground, base.bus, plans)
         batcher = Batcher(ground)
+        chores = Chores(ground, batcher, money, payments, plans, tiers)
         prices = Prices(plans_file, signals_metered=config.signals_metered == "on")
         desks = Desks(
             meter=MeterService(ground, batcher, prices, PaidCalls(money), selling),
@@ -68,11 +69,10 @@ async def build(config: BillingConfig, base: Base) -> AsyncIterator[App]:
             plans=PlanShop(ground, base.bus, payments, plans, money, nowpayments, tiers, config.base_url),
             affiliates=AffiliateDesk(ground, plans, config.base_url),
             staff=StaffDesk(ground, payments, fulfilment),
-            callbacks=Callbacks(ground, payments, fulfilment),
+            callbacks=Callbacks(ground, payments, fulfilment, chores.wake),
             stripe=stripe,
             nowpayments=nowpayments,
         )
-        chores = Chores(ground, batcher, money, payments, plans, tiers)
         await chores.note_plans()
         batching = asyncio.create_task(_run(batcher, base), name="billing batches")
         stack.push_async_callback(_end, batcher, batching)

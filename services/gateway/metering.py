@@ -93,7 +93,7 @@ class Metering:
             done = await act(caller)
             cost = order.metered.came_to(done.answer, order.asked)
         except BaseException:
-            self._later(self._release(order.request_id))
+            await asyncio.shield(self._release(order.request_id))  # the balance is whole before the refusal
             raise
         if not admitted.held_micros and admitted.quota is None and order.caller.sent.payment is None:
             return done.reply

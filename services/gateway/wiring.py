@@ -144,7 +144,6 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
             Path(config.data_dir) / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc
         )
         stack.callback(windows.close)
-
         metering = Metering(base.bus)
         stack.push_async_callback(metering.close)
 

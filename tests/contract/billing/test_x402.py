@@ -1,0 +1,216 @@
+"""x402 in both versions, with real signatures against the package's own facilitator."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.contract.auth.people import new_email
+from tests.contract.billing.conftest import PAIR, PAY_TO, Till
+from tests.contract.billing.paying import RECEIPTS, Payer, bent, header_of, pay
+from tests.contract.billing.test_metered_rows import balance, key_of
+
+VERSIONS = pytest.mark.parametrize("version", [1, 2])
+
+
+async def ledger_is_sound(till: Till) -> None:
+    """All postings sum to zero, and every wallet is the sum of its own."""
+    db = await asyncpg.connect(till.dsns["admin"])
+    assert await db.fetchval("SELECT coalesce(sum(amount_micros), 0) FROM billing.posting") == 0
+    wrong = """SELECT count(*) FROM billing.wallet AS w
+                WHERE balance_micros <> (SELECT coalesce(sum(amount_micros), 0) FROM billing.posting AS p
+                                          WHERE p.account_id = w.account_id)"""
+    assert await db.fetchval(wrong) == 0
+    await db.close()
+
+
+@VERSIONS
+async def test_a_call_without_a_key_is_paid_by_itself(till: Till, version: int) -> None:
+    stranger, payer = till.town.stranger(), Payer()
+    answer, payload = await pay(stranger, payer, "POST", "/v1/brief", PAIR, version)
+    assert answer.status == 200, answer.body
+    receipt = json.loads(base64.b64decode(answer.headers[RECEIPTS[version]]))
+    assert receipt["success"] is True and len(receipt["transaction"]) == 66
+    assert till.facilitator.chain.balances[payer.address] == 10**12 - 10_000
+    again = await stranger.call("POST", "/v1/brief", PAIR, headers=header_of(payload))
+    assert (again.status, again.code) == (402, "PAYMENT_REQUIRED")
+    assert till.facilitator.chain.balances[payer.address] == 10**12 - 10_000
+    await ledger_is_sound(till)
+
+
+@VERSIONS
+async def test_with_a_key_it_pays_that_call_and_the_balance_stays(till: Till, version: int) -> None:
+    caller = await key_of(till.town)
+    caller.headers.pop("credit")
+    for _ in range(5):
+        await caller.done("POST", "/v1/brief", PAIR)
+    answer, _ = await pay(caller, Payer(), "POST", "/v1/brief", PAIR, version)
+    assert answer.status == 200
+    assert await balance(caller) == 0
+
+
+async def test_a_call_that_fails_is_not_paid_and_its_payment_may_be_brought_again(till: Till) -> None:
+    stranger, payer = till.town.stranger(), Payer()
+    till.scanner.fail = True
+    answer, payload = await pay(stranger, payer, "POST", "/v1/brief", PAIR, 2)
+    assert answer.status == 422
+    assert payer.address not in till.facilitator.chain.balances
+    till.scanner.fail = False
+    answer = await stranger.call("POST", "/v1/brief", PAIR, headers=header_of(payload))
+    assert answer.status == 200
+    assert till.facilitator.chain.balances[payer.address] == 10**12 - 10_000
+
+
+@VERSIONS
+async def test_a_hundred_parallel_double_spends_buy_one_answer(till: Till, version: int) -> None:
+    stranger, payer = till.town.stranger(), Payer()
+    payload = await payer.payload(await stranger.call("POST", "/v1/brief", PAIR), version)
+    calls = (stranger.call("POST", "/v1/brief", PAIR, headers=header_of(payload)) for _ in range(100))
+    answers = await asyncio.gather(*calls)
+    assert sorted(a.status for a in answers) == [200] + [402] * 99
+    assert till.facilitator.chain.balances[payer.address] == 10**12 - 10_000
+    await ledger_is_sound(till)
+
+
+async def attacks(till: Till) -> list[tuple[str, dict[str, Any], int]]:
+    """Payments that must buy nothing: the name, the payment, the status."""
+    stranger, payer = till.town.stranger(), Payer()
+    refused = await stranger.call("POST", "/v1/brief", PAIR)
+    one, two = await payer.payload(refused, 1), await payer.payload(refused, 2)
+    dear = await stranger.call("POST", "/v1/analogs", PAIR)
+    dearer = await payer.payload(dear, 2)
+    value, to = "payload__authorization__value", "payload__authorization__to"
+    made: list[tuple[str, dict[str, Any], int]] = [
+        ("another resource's payment", dearer, 402),
+        ("another resource named", bent(two, resource={"url": "http://elsewhere/v1/brief"}), 402),
+        ("less", bent(two, **{value: "9999"}), 402),
+        ("less, accepted says so, too", bent(two, accepted__amount="1", **{value: "1"}), 402),
+        ("more in version 2", bent(two, **{value: "10001"}), 402),
+        ("more in version 1, not signed", bent(one, **{value: "20000"}), 402),
+        ("another receiver", bent(two, **{to: "0x" + "b2" * 20}), 402),
+        ("another receiver accepted", bent(two, accepted__payTo="0x" + "b2" * 20), 402),
+        ("another network", bent(two, accepted__network="eip155:84532"), 402),
+        ("another network v1", bent(one, network="base-sepolia"), 402),
+        ("another asset", bent(two, accepted__asset="0x" + "c3" * 20), 402),
+        ("expired", bent(two, payload__authorization__validBefore="1"), 402),
+        ("not yet", bent(two, payload__authorization__validAfter="99999999999"), 402),
+        ("another payer", bent(two, payload__authorization__from="0x" + "d4" * 20), 402),
+        ("another nonce", bent(two, payload__authorization__nonce="0x" + "00" * 32), 402),
+        ("a forged signature", bent(two, payload__signature="0x" + "11" * 65), 402),
+        ("another scheme", bent(one, scheme="upto"), 402),
+        ("a negative value", bent(two, **{value: "-10000"}), 400),
+        ("a number for a text", bent(two, **{value: 10_000}), 400),
+        ("a short nonce", bent(two, payload__authorization__nonce="0x00"), 400),
+        ("no such version", bent(two, x402Version=3), 400),
+        ("nothing in it", {"x402Version": 2}, 400),
+    ]
+    return made
+
+
+async def test_what_is_bent_buys_nothing(till: Till) -> None:
+    stranger = till.town.stranger()
+    before = till.scanner.calls
+    wrong = []
+    for name, payload, status in await attacks(till):
+        answer = await stranger.call("POST", "/v1/brief", PAIR, headers=header_of(payload))
+        if answer.status != status:
+            wrong.append((name, answer.status, answer.body))
+        assert (answer.status == 402) == ("accepts" in (answer.json or {})), name
+    assert wrong == []
+    assert till.scanner.calls == before
+    await ledger_is_sound(till)
+
+
+@pytest.mark.parametrize("header", ["", "%%%", "e30", base64.b64encode(b"[]").decode(), "A" * 7_000])
+async def test_a_payment_that_can_not_be_read_is_400(till: Till, header: str) -> None:
+    answer = await till.town.stranger().call("POST", "/v1/brief", PAIR, headers={"X-PAYMENT": header})
+    assert (answer.status, answer.code) == (400, "INVALID_PARAM")
+
+
+@VERSIONS
+async def test_credit_is_paid_in_once(till: Till, version: int) -> None:
+    caller, payer = await key_of(till.town), Payer()
+    answer, payload = await pay(caller, payer, "POST", "/v1/topup", {"amountMicros": 2_000_000}, version)
+    assert answer.status == 200, answer.body
+    said = answer.json
+    assert (said["ok"], said["creditedMicros"], said["balanceMicros"]) == (True, 2_000_000, 2_050_000)
+    assert said["network"] == "base" and said["payer"] == payer.address and "key" not in said
+    again = await caller.call("POST", "/v1/topup", {"amountMicros": 2_000_000}, headers=header_of(payload))
+    assert again.status == 402
+    assert await balance(caller) == 2_050_000
+    invoices = (await caller.done("GET", "/v1/invoices"))["invoices"]
+    assert [(i["total_usd"], i["status"]) for i in invoices] == [("2.00", "paid")]
+    page = await caller.call("GET", f"/v1/invoices/{invoices[0]['number']}/page")
+    assert page.headers["Content-Type"].startswith("text/html") and b"2.00" in page.body
+    foreign = await key_of(till.town)
+    assert (await foreign.call("GET", f"/v1/invoices/{invoices[0]['number']}")).status == 404
+
+
+async def test_who_pays_in_without_a_key_gets_one(till: Till) -> None:
+    stranger, payer = till.town.stranger(), Payer()
+    answer, _ = await pay(stranger, payer, "POST", "/v1/topup", {}, 1)
+    assert answer.status == 200, answer.body
+    stranger.token = answer.json["key"]
+    assert await balance(stranger) == 5_000_000
+    await stranger.done("POST", "/v1/brief", PAIR)
+    assert await balance(stranger) == 4_990_000
+
+
+@pytest.mark.parametrize("amount", [99_999, 1_000_000_001, 0, -1, "5", 1.5])
+async def test_an_amount_out_of_bounds_is_400(till: Till, amount: Any) -> None:
+    caller = await key_of(till.town)
+    assert (await caller.call("POST", "/v1/topup", {"amountMicros": amount})).status == 400
+
+
+async def test_a_lost_answer_is_asked_for_again_and_credited_once(till: Till) -> None:
+    caller, payer = await key_of(till.town, new_email()), Payer()
+    refused = await caller.call("POST", "/v1/topup", {"amountMicros": 1_000_000})
+    payload = await payer.payload(refused, 2)
+    answers = itertools.chain(["before"], itertools.repeat(""))
+    till.facilitator.lose = lambda: next(answers)
+    answer = await caller.call("POST", "/v1/topup", {"amountMicros": 1_000_000}, headers=header_of(payload))
+    assert answer.status == 504
+    assert await balance(caller) == 50_000
+    db = await asyncpg.connect(till.dsns["admin"])
+    await db.execute("UPDATE billing.payment SET tried_ms = 0 WHERE status = 'unknown'")  # time has passed
+    for _ in range(1_000):
+        if await balance(caller) != 50_000:
+            break
+        await asyncio.sleep(0.01)
+    assert await balance(caller) == 1_050_000
+    await db.execute("UPDATE billing.payment SET tried_ms = 0")
+    await db.close()
+    await ledger_is_sound(till)
+
+
+async def test_what_stays_open_is_for_staff(till: Till) -> None:
+    caller, payer, admin = await key_of(till.town), Payer(), await till.town.admin()
+    payload = await payer.payload(await caller.call("POST", "/v1/topup", {"amountMicros": 1_000_000}), 2)
+    answers = itertools.chain(["after"], itertools.repeat(""))
+    till.facilitator.lose = lambda: next(answers)  # it went through, and nobody heard
+    answer = await caller.call("POST", "/v1/topup", {"amountMicros": 1_000_000}, headers=header_of(payload))
+    assert answer.status == 504
+    db = await asyncpg.connect(till.dsns["admin"])
+    await db.execute("UPDATE billing.payment SET tried_ms = 0 WHERE status = 'unknown'")
+    await db.close()
+    held: list[Any] = []
+    for _ in range(1_000):
+        listed = (await admin.done("GET", "/admin/payments?status=held"))["payments"]
+        held = [one for one in listed if payer.address in one["ref"]]
+        if held:
+            break
+        await asyncio.sleep(0.01)
+    assert held and await balance(caller) == 50_000
+    said = await admin.done("POST", f"/admin/payments/{held[0]['id']}", {"decision": "grant"})
+    assert said["status"] == "settled"
+    assert await balance(caller) == 1_050_000
+    repeated = await admin.call("POST", f"/admin/payments/{held[0]['id']}", {"decision": "grant"})
+    assert repeated.status == 404
+    assert await balance(caller) == 1_050_000
+    assert till.facilitator.chain.balances[PAY_TO] > 0
