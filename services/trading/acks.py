@@ -19,7 +19,7 @@ from services.trading.position import ACTIVATION_STOPOUT, Trade
 OPEN_REQUEST, CLOSE_REQUEST, CANCEL_REQUEST, FINANCE_REQUEST = 1, 7, 9, 10
 OPEN_UPDATE_REQUEST, CLOSED_UPDATE_REQUEST, PENDING_UPDATE_REQUEST = 14, 15, 16
 FINANCE_UPDATE_REQUEST = 11
-_OPENED = (e.TradeOpened, e.PendingPlaced)
+_OPENED = (e.TradeOpened, e.PendingPlaced, e.OrderRejected)
 _CLOSED = (e.TradeClosed, e.TradePartlyClosed)
 
 
@@ -81,7 +81,7 @@ def trade_in(outcome: Outcome, order: int) -> Trade:
 def close_batch(outcome: Outcome, acks: Iterable[m.CloseAck]) -> m.CloseBatch:
     """What a batch of closes came to."""
     rows = tuple(acks)
-    failures = _failures(outcome)
+    failures = failures_of(outcome)
     first = failures[0] if failures and not rows else None
     batch = m.CloseBatch(
         rows=rows,
@@ -102,7 +102,7 @@ def cancel_batch(outcome: Outcome) -> m.CancelBatch:
         for event in outcome.events
         if isinstance(event, e.PendingCancelled) and not event.trade.activation
     )
-    failures = _failures(outcome)
+    failures = failures_of(outcome)
     first = failures[0] if failures and not rows else None
     batch = m.CancelBatch(
         rows=rows,
@@ -170,7 +170,8 @@ def _last(outcome: Outcome) -> Trade:
     return found[-1]
 
 
-def _failures(outcome: Outcome) -> tuple[m.BatchFailure, ...]:
+def failures_of(outcome: Outcome) -> tuple[m.BatchFailure, ...]:
+    """The orders of a batch that were refused."""
     return tuple(
         m.BatchFailure(order=order, error=error.code, message=str(error)) for order, error in outcome.failures
     )

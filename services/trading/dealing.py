@@ -52,56 +52,56 @@ class Dealing:
 
     async def open(self, ask: m.TradeOpen) -> m.TradeAck | bytes:
         """Buy or sell at the market (5.1)."""
-        symbol, digits = self._symbol(ask.symbol)
+        symbol, digits = self.symbol(ask.symbol)
         return await self._open(ask, asks.open_trade(ask, symbol, digits))
 
     async def open_pending(self, ask: m.PendingOpen) -> m.TradeAck | bytes:
         """Place a pending order (5.2)."""
-        symbol, digits = self._symbol(ask.symbol)
+        symbol, digits = self.symbol(ask.symbol)
         return await self._open(ask, asks.place_pending(ask, symbol, digits))
 
     async def close(self, ask: m.TradeClose) -> m.CloseAck:
         """Close a position, whole or in part (5.3)."""
         asked = c.CloseTrade(read_only=ask.read_only, order=ask.order, volume=ask.volume, comment=ask.comment)
-        return acks.closed(await self._change(ask, asked, ask.order), ask.order)
+        return acks.closed(await self.change(ask, asked, ask.order), ask.order)
 
     async def close_by(self, ask: m.TradeCloseBy) -> m.CloseBatch:
         """Close two positions against each other (5.4)."""
         asked = c.CloseBy(read_only=ask.read_only, order=ask.order, order_by=ask.order_by)
-        outcome = await self._change(ask, asked, ask.order, ask.order_by)
+        outcome = await self.change(ask, asked, ask.order, ask.order_by)
         return acks.close_batch(outcome, [acks.closed(outcome, o) for o in (ask.order, ask.order_by)])
 
     async def close_group(self, ask: m.TradeCloseGroup) -> m.CloseBatch:
         """Close all, what is in profit, or what is in loss (5.5)."""
-        symbol = self._symbol(ask.symbol)[0] if ask.symbol else None
+        symbol = self.symbol(ask.symbol)[0] if ask.symbol else None
         asked = c.CloseGroup(read_only=ask.read_only, type=ask.type, symbol=symbol, comment=ask.comment)
-        outcome = _matched(await self._submit(ask.login, asked))
+        outcome = _matched(await self.submit(ask.login, asked))
         return acks.close_batch(outcome, map(acks.close_ack, acks.closings(outcome)))
 
     async def cancel(self, ask: m.PendingCancel) -> m.TradeAck:
         """Cancel a pending order (5.6)."""
         asked = c.CancelPending(read_only=ask.read_only, order=ask.order)
-        outcome = await self._change(ask, asked, ask.order)
+        outcome = await self.change(ask, asked, ask.order)
         return acks.ack_of(acks.trade_in(outcome, ask.order), acks.CANCEL_REQUEST)
 
     async def cancel_group(self, ask: m.PendingCancelGroup) -> m.CancelBatch:
         """Cancel pending orders (5.7)."""
-        symbol = self._symbol(ask.symbol)[0] if ask.symbol else None
+        symbol = self.symbol(ask.symbol)[0] if ask.symbol else None
         asked = c.CancelGroup(read_only=ask.read_only, symbol=symbol)
-        return acks.cancel_batch(_matched(await self._submit(ask.login, asked)))
+        return acks.cancel_batch(_matched(await self.submit(ask.login, asked)))
 
     async def modify(self, ask: m.TradeModify) -> m.TradeAck:
         """Change a position's levels (5.8)."""
         account = await self._desk.account(ask.login)
         asked = asks.modify_trade(ask, digits_of_order(account, ask.order))
-        outcome = await self._change(ask, asked, ask.order)
+        outcome = await self.change(ask, asked, ask.order)
         return acks.ack_of(acks.trade_in(outcome, ask.order), acks.OPEN_UPDATE_REQUEST)
 
     async def modify_pending(self, ask: m.PendingModify) -> m.TradeAck:
         """Change a pending order (5.9)."""
         account = await self._desk.account(ask.login)
         asked = asks.modify_pending(ask, digits_of_order(account, ask.order))
-        outcome = await self._change(ask, asked, ask.order)
+        outcome = await self.change(ask, asked, ask.order)
         return acks.ack_of(acks.trade_in(outcome, ask.order), acks.PENDING_UPDATE_REQUEST)
 
     # ── staff ─────────────────────────────────────────────────────────────────────────────────────
@@ -118,7 +118,7 @@ class Dealing:
         asked = c.ChangeBalance(
             cmd=ask.cmd, amount_minor=amount, comment=ask.comment, booked_ms=asks.ms(ask.open_time)
         )
-        outcome = await self._submit(ask.login, asked)
+        outcome = await self.submit(ask.login, asked)
         booked = next(event.trade for event in outcome.events if isinstance(event, BalanceChanged))
         return acks.balance_ack(booked, account.currency, acks.FINANCE_REQUEST)
 
@@ -126,16 +126,16 @@ class Dealing:
         """Open a position or place a pending order for a client."""
         _check_comment(ask.comment)
         account = await self._desk.account(ask.login)
-        symbol, digits = self._symbol(ask.symbol)
+        symbol, digits = self.symbol(ask.symbol)
         asked = asks.staff_open(ask, symbol, digits, account.currency)
-        return acks.opened(await self._submit(ask.login, asked))
+        return acks.opened(await self.submit(ask.login, asked))
 
     async def staff_close(self, ask: m.StaffCloseAsk) -> tuple[m.CloseAck, Trade]:
         """Close a client's position."""
         _check_comment(ask.comment)
         account = await self._desk.account(ask.login)
         asked = asks.staff_close(ask, digits_of_order(account, ask.order), account.currency)
-        outcome = await self._change(ask, asked, ask.order)
+        outcome = await self.change(ask, asked, ask.order)
         return acks.closed(outcome, ask.order), acks.trade_in(outcome, ask.order)
 
     async def staff_update(self, ask: m.StaffUpdateAsk) -> tuple[m.TradeAck, Trade]:
@@ -145,14 +145,14 @@ class Dealing:
         before = await self._record(account, ask.order)
         _check_kind(ask.kind, before)
         asked = asks.staff_update(ask, before.digits, account.currency)
-        trade = acks.trade_in(await self._change(ask, asked, ask.order), ask.order)
+        trade = acks.trade_in(await self.change(ask, asked, ask.order), ask.order)
         return acks.ack_of(trade, _update_state(before)), trade
 
     async def swap(self, ask: m.SwapAsk, now_ms: int) -> m.SwapAmount:
         """What holding a position would have cost, at today's terms and rates."""
         account = await self._desk.account(ask.login)
         market = self._desk.floor.market_of(account)
-        symbol, digits = self._symbol(ask.symbol)
+        symbol, digits = self.symbol(ask.symbol)
         terms = market.terms.get(symbol)
         if terms is None:
             raise no.SymbolUnknown(f"symbol was {ask.symbol!r}")
@@ -170,11 +170,11 @@ class Dealing:
 
     async def account_changed(self, login: int, asked: c.ChangeAccount) -> None:
         """What an account may do is another thing now."""
-        await self._submit(login, asked)
+        await self.submit(login, asked)
 
     # ── steps ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _symbol(self, text: str) -> tuple[str, int]:
+    def symbol(self, text: str) -> tuple[str, int]:
         """The canonical symbol and its decimals; what nobody knows stays as it was written."""
         markets = self._desk.floor.markets
         symbol = markets.index.find(text) or text
@@ -187,34 +187,39 @@ class Dealing:
             return acks.ack_of(acks.opened(outcome), acks.OPEN_REQUEST, cmd=ask.cmd, volume=ask.volume)
 
         if not ask.client_order_id:
-            return ack(await self._submit(ask.login, asked))
+            return ack(await self.submit(ask.login, asked))
         if len(ask.client_order_id) > OWN_ID_MAX:
             raise InvalidData(f"client_order_id has at most {OWN_ID_MAX} characters")
         own = OwnId(ask.client_order_id, sha256(encode(ask)).digest(), lambda outcome: encode(ack(outcome)))
         answer = await self._desk.submit(ask.login, asked, own)
         return answer if isinstance(answer, bytes) else ack(answer)
 
-    async def _submit(self, login: int, asked: c.Input) -> Outcome:
+    async def submit(self, login: int, asked: c.Input) -> Outcome:
+        """The committed outcome of a command; what refused it is raised."""
         outcome = await self._desk.submit(login, asked)
         if isinstance(outcome, bytes):
             raise TypeError("a command without an own id has no kept answer")
         return outcome
 
-    async def _change(
-        self, ask: m.OrderAsk | m.StaffCloseAsk | m.StaffUpdateAsk, asked: c.Input, *orders: int
+    async def change(
+        self,
+        ask: m.OrderAsk | m.StaffCloseAsk | m.StaffUpdateAsk,
+        asked: c.Input,
+        *orders: int,
+        modifies: bool = False,
     ) -> Outcome:
         """Submit a command about orders; where one is not found, say what became of it."""
         _check_comment(getattr(ask, "comment", "") or "")
         try:
-            return await self._submit(ask.login, asked)
+            return await self.submit(ask.login, asked)
         except no.OrderNotFound as e:
-            raise await self._why_not(ask.login, orders, isinstance(ask, _MODIFY), e) from e
+            raise await self._why_not(ask.login, orders, modifies or isinstance(ask, _MODIFY), e) from e
 
     async def _why_not(
         self, login: int, orders: tuple[int, ...], modifies: bool, missing: no.OrderNotFound
     ) -> AppError:
         async with self._database.connection() as connection:
-            known = await self._store.trades_by_order(connection, [o for o in orders if o <= _BIGINT_MAX])
+            known = await self._store.trades_by_order(connection, [o for o in orders if o <= BIGINT_MAX])
         for order in orders:
             trade = known.get(order)
             if trade is None:
@@ -227,7 +232,7 @@ class Dealing:
 
     async def _record(self, account: Account, order: int) -> Trade:
         trade = account.position(order) or account.pendings.get(order)
-        if trade is None and order <= _BIGINT_MAX:
+        if trade is None and order <= BIGINT_MAX:
             async with self._database.connection() as connection:
                 trade = (await self._store.trades_by_order(connection, [order])).get(order)
         if trade is None:
@@ -250,11 +255,11 @@ class Dealing:
             close_ms=asks.ms(ask.close_time),
             comment=ask.comment or None,
         )
-        trade = acks.trade_in(await self._submit(ask.login, asked), order)
+        trade = acks.trade_in(await self.submit(ask.login, asked), order)
         return acks.balance_ack(trade, account.currency, acks.FINANCE_UPDATE_REQUEST)
 
 
-_BIGINT_MAX = 2**63 - 1
+BIGINT_MAX = 2**63 - 1
 _SWAP_MS_MAX = 20 * 366 * 86_400_000
 
 

@@ -31,9 +31,11 @@ from services.trading import metrics
 from services.trading.armed import Place
 from services.trading.draft import Outcome
 from services.trading.errors import IdempotencyMismatch, UserUnknown
+from services.trading.extras_store import ExtrasStore
 from services.trading.floating import Floating
 from services.trading.floor import Decision, Floor
 from services.trading.intake import Intake
+from services.trading.links import ORDERS_MAX
 from services.trading.markets import Markets
 from services.trading.state import Account
 from services.trading.store import ClientOrder, Seen, Store
@@ -46,7 +48,7 @@ WAITING_MAX = 10_000  # commands that may wait; more are refused
 CLOCK_S = 1.0  # how often time is told to the accounts
 SEEN_S = 1.0  # how often the place of ticks that led to nothing is written
 RETRY_S, RETRY_S_MAX = 0.1, 5.0
-ORDERS_PER_COMMAND = 2  # new numbers one command may need: two remainders of a close-by at most one, so two
+ORDERS_AT_HAND = 2_048  # for what ticks do: remainders of simulated partial fills
 FORGET_S, KEPT_MS = 60.0, 26 * 3_600_000  # client order ids are kept for a day at least
 
 
@@ -87,6 +89,7 @@ class Desk:
         self._bus = bus
         self._database = database
         self._store = store
+        self._kept = ExtrasStore()
         self._writer = writer
         self._clock = clock
         self._live = live
@@ -233,6 +236,7 @@ class Desk:
         async with self._database.transaction() as tx:
             accounts = await self._store.load_busy(tx)
             seen = await self._store.seen(tx)
+            self._markets.halt(await self._kept.is_halted(tx))
         judged: Mapping[Place, int] = {(row.profile, row.symbol): row.seq for row in seen}
         self._intake.restore(seen)
         self._floor = Floor(self._markets, self._writer.orders.take)
@@ -304,7 +308,8 @@ class Desk:
 
     async def _decide(self, waiting: Sequence[_Waiting], now_s: float) -> list[Decision]:
         """Ticks, the clock, then the commands."""
-        await self._writer.prepare(len(waiting) * ORDERS_PER_COMMAND + 64)
+        needed = sum(ORDERS_MAX if isinstance(w.asked, c.PlaceLinked) else 2 for w in waiting)
+        await self._writer.prepare(needed + ORDERS_AT_HAND)
         batches = self._reader.take()
         decisions: list[Decision] = []
         if now_s - self._clock_s >= CLOCK_S:

@@ -19,6 +19,7 @@ from services.trading import acks
 from services.trading.dealing import Dealing
 from services.trading.desk import Desk
 from services.trading.errors import SyncTimeout
+from services.trading.extras import Extras
 from services.trading.history import History
 from services.trading.position import Trade
 from services.trading.service import Claim, TradingService
@@ -76,6 +77,24 @@ def order_handlers(dealing: Dealing, history: History) -> Table:
         (subjects.TRADES, history.trades),
         (subjects.TRADE_HISTORY, history.history),
         (subjects.BALANCE_CHANGE, dealing.change_balance),
+    ]
+    return [(command, _handler(act)) for command, act in of]
+
+
+def extra_handlers(extras: Extras) -> Table:
+    """The commands beyond the contract."""
+    of: list[tuple[Command[Any, Any], Callable[[Any], Awaitable[Any]]]] = [
+        (subjects.ORDER_CHECK, extras.check),
+        (subjects.TRADE_TRAIL, extras.trail),
+        (subjects.LINKED_OPEN, extras.open_linked),
+        (subjects.LIMITS_GET, extras.limits),
+        (subjects.LIMITS_PUT, extras.set_limits),
+        (subjects.ACCOUNT_HALT, extras.halt),
+        (subjects.HOUSE_HALT_GET, extras.house),
+        (subjects.HOUSE_HALT, extras.halt_house),
+        (subjects.NOTE_PUT, extras.put_note),
+        (subjects.NOTES, extras.notes),
+        (subjects.FILLS, extras.fills),
     ]
     return [(command, _handler(act)) for command, act in of]
 

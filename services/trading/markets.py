@@ -33,6 +33,13 @@ class Markets:
         self._viewers: dict[Place, list[str]] = {}  # who sees a symbol in a profile
         self.last: dict[Place, Quote] = {}
         self.index = SymbolIndex(())
+        self.halted = False
+
+    def halt(self, halted: bool) -> None:
+        """The kill switch of the house is pulled, or let go of."""
+        self.halted = halted
+        for market in self._markets.values():
+            market.halted = halted
 
     def take(
         self,
@@ -112,4 +119,6 @@ class Markets:
             if quote is not None:
                 quotes[symbol] = self.tick_of(quote)
         terms = [terms_of(group, instrument) for instrument in self._instruments.values()]
-        self._markets[group.group] = Market(rules_of(group), terms, quotes, live=self._live)
+        self._markets[group.group] = Market(
+            rules_of(group), terms, quotes, live=self._live, halted=self.halted
+        )

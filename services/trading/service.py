@@ -34,7 +34,7 @@ from services.trading.writer import Writer
 log = structlog.get_logger()
 
 DEPOSIT_COMMENT = "Default deposit"
-NUMBERS_AT_HAND = 1_024  # order numbers that stay for the desk when accounts take theirs
+NUMBERS_AT_HAND = 8_192  # order numbers that stay for the desk when accounts take theirs
 LOGINS_MAX = 1_000
 
 

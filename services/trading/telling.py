@@ -35,6 +35,8 @@ _STILL = (
     e.TradeModified,
     e.TradeRejected,
     e.DayRolled,
+    e.OrderRejected,
+    e.AccountLimited,
 )
 
 

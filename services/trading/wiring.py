@@ -14,7 +14,15 @@ from libs.common.streams import TRADING_ACCOUNTS, TRADING_MARKET
 from services.trading.config import TradingConfig
 from services.trading.dealing import Dealing
 from services.trading.desk import Desk
-from services.trading.handlers import account_handlers, on_account_told, order_handlers, staff_handlers
+from services.trading.extras import Extras
+from services.trading.extras_store import ExtrasStore
+from services.trading.handlers import (
+    account_handlers,
+    extra_handlers,
+    on_account_told,
+    order_handlers,
+    staff_handlers,
+)
 from services.trading.history import History
 from services.trading.service import TradingService
 from services.trading.store import Store
@@ -59,6 +67,14 @@ async def build(config: TradingConfig, base: Base) -> AsyncIterator[App]:
             desk=desk,
         )
         dealing = Dealing(database=base.database, store=store, desk=desk)
+        extras = Extras(
+            database=base.database,
+            store=store,
+            kept=ExtrasStore(),
+            desk=desk,
+            dealing=dealing,
+            clock=base.clock,
+        )
         history = History(database=base.database, store=store, desk=desk)
 
         def heard(stored: Stored) -> None:
@@ -76,6 +92,7 @@ async def build(config: TradingConfig, base: Base) -> AsyncIterator[App]:
             handlers=[
                 *account_handlers(service, desk),
                 *order_handlers(dealing, history),
+                *extra_handlers(extras),
                 *staff_handlers(dealing, desk, base.clock),
             ],
             problems=[desk.problem],

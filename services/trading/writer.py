@@ -20,6 +20,7 @@ from libs.common.errors import ServiceUnavailable
 from libs.common.ids import Ids
 from libs.common.outbox import Outbox, Relay
 from services.trading import metrics
+from services.trading.extras_store import ExtrasStore, Filled
 from services.trading.floor import Decision, Floor, trades_of
 from services.trading.ledger import LedgerAccount
 from services.trading.position import Trade
@@ -31,7 +32,7 @@ from services.trading.telling import facts_of
 
 log = structlog.get_logger()
 
-ORDERS_AHEAD = 1_000  # numbers taken from the sequence at once
+ORDERS_AHEAD = 2_000  # numbers taken from the sequence at once
 
 
 class LeaseLost(ServiceUnavailable):
@@ -80,6 +81,7 @@ class Writer:
     ) -> None:
         self._database = database
         self._store = store
+        self._kept = ExtrasStore()
         self._outbox = outbox
         self._relay = relay
         self._clock = clock
@@ -110,6 +112,7 @@ class Writer:
             await self._write_trades(tx, work.decisions)
             await self._write_ledger(tx, work.decisions)
             await self._write_accounts(tx, work)
+            await self._write_fills(tx, work.decisions)
             if work.client_orders:
                 await self._store.add_client_orders(tx, work.client_orders, self._clock.now_ms())
             if work.seen:
@@ -173,3 +176,13 @@ class Writer:
         ]
         if changed:
             await self._store.change_accounts(tx, changed)
+
+    async def _write_fills(self, tx: Connection, decisions: Iterable[Decision]) -> None:
+        filled = [
+            Filled(event.trade.order, event.login, event.at_ms, fill)  # type: ignore[union-attr]
+            for _, outcome in decisions
+            for event in outcome.events
+            if (fill := getattr(event, "fill", None)) is not None
+        ]
+        if filled:
+            await self._kept.add_fills(tx, filled)

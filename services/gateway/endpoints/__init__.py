@@ -25,6 +25,7 @@ from services.gateway.endpoints import (
     scan_identity,
     staff,
     trading,
+    trading_extras,
     trading_staff,
 )
 from services.gateway.endpoints.row import Endpoint
@@ -35,6 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *broker.ROWS,
     *alert_rules.ROWS,
     *trading.ROWS,
+    *trading_extras.ROWS,
     *identity.ROWS,
     *scan_identity.ROWS,
     *scan.ROWS,

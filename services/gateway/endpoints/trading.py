@@ -17,7 +17,7 @@ from services.gateway.endpoints.tool import Tool
 
 _CLIENT, _API = 0, 7  # reason of an order: the terminal, or a key
 
-_ACCOUNT_ERRORS = ("RET_ACCOUNT_DISABLED", "RET_TRADE_READ_ONLY", "INVALID_USER")
+ACCOUNT_ERRORS = ("RET_ACCOUNT_DISABLED", "RET_TRADE_READ_ONLY", "INVALID_USER")
 _SYMBOL_ERRORS = (
     "RET_SYMBOL_NOT_FOUND",
     "RET_TRADE_SEC_NOT_FOUND",
@@ -25,8 +25,8 @@ _SYMBOL_ERRORS = (
     "RET_TRADE_MARKET_CLOSED",
     "RET_TRADE_OFFQUOTES",
 )
-_OPEN_ERRORS = (
-    *_ACCOUNT_ERRORS,
+OPEN_ERRORS = (
+    *ACCOUNT_ERRORS,
     *_SYMBOL_ERRORS,
     "RET_TRADE_INCORRECT_CMD",
     "RET_TRADE_BAD_VOLUME",
@@ -37,12 +37,12 @@ _OPEN_ERRORS = (
     "IDEMPOTENCY_MISMATCH",
 )
 _ORDER_ERRORS = (
-    *_ACCOUNT_ERRORS,
+    *ACCOUNT_ERRORS,
     "RET_NOT_FOUND",
     "RET_TRADE_INCORRECT_STATE",
     "RET_TRADE_INCORRECT_CMD",
 )
-_MODIFY_ERRORS = (*_ORDER_ERRORS, *_SYMBOL_ERRORS, "MODIFY_TRADE_ERROR", "RET_TRADE_INVALID_SL_TP")
+MODIFY_ERRORS = (*_ORDER_ERRORS, *_SYMBOL_ERRORS, "MODIFY_TRADE_ERROR", "RET_TRADE_INVALID_SL_TP")
 
 
 def read_only(caller: Caller) -> bool:
@@ -50,7 +50,8 @@ def read_only(caller: Caller) -> bool:
     return caller.principal.read_only or caller.principal.mode == "test"
 
 
-def _reason(caller: Caller) -> int:
+def reason_of(caller: Caller) -> int:
+    """Where an order came from (broker 10.3)."""
     return _API if caller.principal.kind == "key" else _CLIENT
 
 
@@ -65,7 +66,7 @@ def _open(request: r.OpenRequest, caller: Caller) -> m.TradeOpen:
         tp=request.tp,
         open_price=request.open_price or 0.0,
         comment=request.comment or "",
-        reason=_reason(caller),
+        reason=reason_of(caller),
         client_order_id=request.client_order_id or "",
     )
 
@@ -82,7 +83,7 @@ def _open_pending(request: r.OpenPendingRequest, caller: Caller) -> m.PendingOpe
         tp=request.tp,
         expiration=request.expiration or 0,
         comment=request.comment or "",
-        reason=_reason(caller),
+        reason=reason_of(caller),
         client_order_id=request.client_order_id or "",
     )
 
@@ -217,7 +218,7 @@ ORDERS = (
         command=subjects.TRADE_OPEN,
         message=_open,
         response=m.TradeAck,
-        errors=(*_OPEN_ERRORS, "RET_TRADE_LONG_ONLY", "RET_TRADE_REQUOTE"),
+        errors=(*OPEN_ERRORS, "RET_TRADE_LONG_ONLY", "RET_TRADE_REQUOTE"),
     ),
     _order(
         method="POST",
@@ -228,7 +229,7 @@ ORDERS = (
         command=subjects.PENDING_OPEN,
         message=_open_pending,
         response=m.TradeAck,
-        errors=(*_OPEN_ERRORS, "RET_TRADE_BAD_PRICES", "RET_TRADE_EXPIRATION_DENIED"),
+        errors=(*OPEN_ERRORS, "RET_TRADE_BAD_PRICES", "RET_TRADE_EXPIRATION_DENIED"),
     ),
     _order(
         method="DELETE",
@@ -271,7 +272,7 @@ ORDERS = (
         message=_close_group,
         response=m.CloseBatch,
         render=batch,
-        errors=(*_ACCOUNT_ERRORS, "RET_NOT_FOUND"),
+        errors=(*ACCOUNT_ERRORS, "RET_NOT_FOUND"),
     ),
     _order(
         method="DELETE",
@@ -295,7 +296,7 @@ ORDERS = (
         message=_cancel_group,
         response=m.CancelBatch,
         render=batch,
-        errors=(*_ACCOUNT_ERRORS, "RET_NOT_FOUND"),
+        errors=(*ACCOUNT_ERRORS, "RET_NOT_FOUND"),
     ),
     *(
         _order(
@@ -307,7 +308,7 @@ ORDERS = (
             command=subjects.TRADE_MODIFY,
             message=_modify,
             response=m.TradeAck,
-            errors=_MODIFY_ERRORS,
+            errors=MODIFY_ERRORS,
         )
         for path, summary in (
             ("/trade/modify/open", "Change stop loss and take profit of a position"),
@@ -323,7 +324,7 @@ ORDERS = (
         command=subjects.PENDING_MODIFY,
         message=_modify_pending,
         response=m.TradeAck,
-        errors=(*_MODIFY_ERRORS, "RET_TRADE_BAD_PRICES", "RET_TRADE_EXPIRATION_DENIED"),
+        errors=(*MODIFY_ERRORS, "RET_TRADE_BAD_PRICES", "RET_TRADE_EXPIRATION_DENIED"),
     ),
     _order(
         method="GET",

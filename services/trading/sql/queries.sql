@@ -229,3 +229,42 @@ SELECT coalesce(sum(p.amount_minor) FILTER (WHERE e.posted_ms < $2), 0)::bigint 
   JOIN trading.posting AS p ON p.account_id = l.id
   JOIN trading.entry AS e ON e.id = p.entry_id
  WHERE l.login = $1 AND l.kind = 'balance';
+
+-- name: house
+-- Whether the kill switch of the house is pulled.
+SELECT halted FROM trading.house;
+
+-- name: halt_house
+-- Pull the kill switch of the house, or let go of it.
+-- $1 halted
+UPDATE trading.house SET halted = $1;
+
+-- name: put_note
+-- Write a note to an order.
+-- $1 login  $2 order  $3 note  $4 now_ms
+INSERT INTO trading.note (login, "order", note, updated_ms) VALUES ($1, $2, $3, $4)
+ON CONFLICT (login, "order") DO UPDATE SET note = excluded.note, updated_ms = excluded.updated_ms;
+
+-- name: remove_note
+-- Take a note away.
+-- $1 login  $2 order
+DELETE FROM trading.note WHERE login = $1 AND "order" = $2;
+
+-- name: notes
+-- Notes of an account, newest order first, or of one order.
+-- $1 login  $2 order, null for all  $3 limit  $4 offset
+SELECT "order", note, updated_ms
+  FROM trading.note
+ WHERE login = $1 AND ($2::bigint IS NULL OR "order" = $2)
+ ORDER BY "order" DESC
+ LIMIT $3 OFFSET $4;
+
+-- name: fills
+-- How an order was filled by a simulation profile, in time.
+-- $1 login  $2 order
+SELECT f."order", f.deal, f.at_ms, f.profile, f.latency_ms, f.quoted_points, f.points, f.asked_volume,
+       f.volume, f.rejected, t.digits
+  FROM trading.fill AS f
+  JOIN trading.trade AS t ON t."order" = f."order"
+ WHERE f.login = $1 AND f."order" = $2
+ ORDER BY f.id;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _OPEN = {"cmd": 0, "volume": 1, "symbol": "EURUSD", "sl": 0, "tp": 0, "login": 7}
+_PENDING = {"cmd": 2, "volume": 1, "symbol": "EURUSD", "open_price": 1.0}
 _MNG = {"order": 5, "comment": "checked", "login": 7}
 
 TRADING: dict[str, tuple[str, dict[str, Any] | None]] = {
@@ -41,4 +42,19 @@ TRADING: dict[str, tuple[str, dict[str, Any] | None]] = {
         "/admin/swap?login=7&cmd=0&symbol=EURUSD&volume=1&open_price=1.1&open_time=1000&close_time=90000",
         None,
     ),
+    "POST /trade/check": ("/trade/check", _OPEN),
+    "PUT /trade/trail": ("/trade/trail", {"order": 5, "distance": 0.01, "login": 7}),
+    "POST /trade/open/linked": (
+        "/trade/open/linked",
+        {"then": [_PENDING, {**_PENDING, "cmd": 4, "open_price": 1.3}], "one_cancels_other": 1, "login": 7},
+    ),
+    "GET /account/limits": ("/account/limits?login=7", None),
+    "PUT /account/limits": ("/account/limits", {"max_open_volume": 0, "login": 7}),
+    "PUT /account/halt": ("/account/halt", {"on": 0, "login": 7}),
+    "PUT /trade/note": ("/trade/note", {"order": 5, "note": "why", "login": 7}),
+    "GET /trade/notes": ("/trade/notes?login=7", None),
+    "GET /trade/fills": ("/trade/fills?login=7&order=5", None),
+    "PUT /admin/users/{login}/halt": ("/admin/users/7/halt", {"on": 0}),
+    "GET /admin/halt": ("/admin/halt", None),
+    "PUT /admin/halt": ("/admin/halt", {"on": 0}),
 }

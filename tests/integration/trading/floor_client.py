@@ -91,6 +91,16 @@ class Trader(Client):
         """One order."""
         return (await self.trades(where=[["order", order]]))[order]
 
+    async def becomes(self, order: int, **fields: Any) -> dict[str, Any]:
+        """Wait until an order has these fields; the order."""
+
+        async def found() -> dict[str, Any] | None:
+            row = await self.trade(order)
+            return row if all(row[name] == value for name, value in fields.items()) else None
+
+        await wait_until(found)
+        return await self.trade(order)
+
     async def balance(self) -> dict[str, Any]:
         """The account's numbers."""
         answer: dict[str, Any] = await self.call("GET", "/account/balance")

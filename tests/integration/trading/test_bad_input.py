@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.endpoints import trading, trading_staff
+from services.gateway.endpoints import trading, trading_extras, trading_staff
 from services.gateway.endpoints.row import Endpoint
 from tests.contract.trading.samples import TRADING
 from tests.house import House
 from tests.integration.trading.floor_client import Staff, Trader
 
-ROWS = {row.name: row for row in (*trading.ROWS, *trading_staff.ROWS)}
+ROWS = {row.name: row for row in (*trading.ROWS, *trading_extras.ROWS, *trading_staff.ROWS)}
 NUMBERS = {
     "login": "login",
     "order": "order",
@@ -33,6 +33,11 @@ NUMBERS = {
     "limit": "int",
     "offset": "int",
     "tradeType": "int",
+    "on": "int",
+    "flatten": "int",
+    "one_cancels_other": "int",
+    "max_open_volume": "limit",
+    "max_orders_per_minute": "limit",
 }
 NOT_A_NUMBER: tuple[Any, ...] = ("1", "", True, [1], {"a": 1}, "NaN", "Infinity")
 NOT_AN_INTEGER: tuple[Any, ...] = (*NOT_A_NUMBER, 1.5, 1e300)
@@ -46,12 +51,14 @@ BAD: dict[str, tuple[Any, ...]] = {
     "price": (*NOT_A_NUMBER, -1, -0.00001, 1e16, 1e308, 10**400),
     "amount": (*NOT_A_NUMBER, 1e16, -1e16, 1e308, 0),
     "text": (*NOT_A_TEXT, "x" * 5000, "a\x00b"),
+    "limit": (*NOT_AN_INTEGER, -1, 2**40),
+    "parts": (1, "x", [], [1], [{}], [{"cmd": 2, "volume": 1, "symbol": "EURUSD"}], {"cmd": 2}),
     "conditions": (1, "x", [["order"]], [[1, 2, 3]], {"order": 1}, [["nope", 1]], [["order", None]]),
     "logins": (1, "x", [], ["a"], [-1], [1.5], [[1]], {"a": 1}),
 }
-PRICES = {"sl", "tp", "open_price", "close_price"}
+PRICES = {"sl", "tp", "open_price", "close_price", "distance", "step", "max_daily_loss"}
 AMOUNTS = {"amount", "commission", "storage", "profit"}
-TEXTS = {"symbol", "comment", "client_order_id"}
+TEXTS = {"symbol", "comment", "client_order_id", "note", "fill_profile"}
 REFUSALS = {"INVALID_DATA", "INVALID_LOGIN", "INVALID_USER", "PERMISSION_DENIED", "RET_TRADE_BAD_VOLUME"}
 AT_ONCE = 32  # requests under way
 MONEY = ("/admin/balance", "/admin/credit")
@@ -67,6 +74,8 @@ def kind_of(field: str) -> str:
         return "amount"
     if field in TEXTS:
         return "text"
+    if field in ("first", "then"):
+        return "parts"
     return "logins" if field == "logins" else "conditions"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.conftest import wait_until
 from tests.house import House
 from tests.integration.trading.floor_client import (
     CLOSED,
@@ -157,11 +158,9 @@ async def test_stop_loss_and_take_profit_close_at_the_first_price_beyond(
         assert [(f[12], f[17]) for f in frames] == [(0, 0), (0, 1), (0, 1), (3, 6)]
         row = (await trader.trades(CLOSED))[order]
         assert (row["close_price"], row["comment"], row["profit"]) == (1.09, "[sl]", -1010.0)
-        for order in [await trader.open(1, 10, tp=1.08)]:
-            await staff.quote(1.07, 1.0701)
-            await heard(stream, "o", 2, order=order)
-            row = await trader.trade(order)
-            assert (row["close_price"], row["comment"]) == (1.0701, "[tp]")
+        order = await trader.open(1, 10, tp=1.08)
+        await staff.quote(1.07, 1.0701)
+        await trader.becomes(order, state=3, close_price=1.0701, comment="[tp]")
 
 
 async def test_a_margin_call_and_a_stop_out_are_told_and_close_the_worst(
@@ -170,10 +169,9 @@ async def test_a_margin_call_and_a_stop_out_are_told_and_close_the_worst(
     async with listening(trader) as stream:
         small, large = await trader.open(0, 100), await trader.open(0, 700)
         await staff.quote(1.0976, 1.0977)
-        called = [f for f in await heard(stream, "b", 3) if f[8] == 1]
-        assert called or [f for f in await heard(stream, "b", 4) if f[8] == 1]
+        await wait_until(lambda: [f for f in stream.balances if f[8] == 1])
         await staff.quote(1.091, 1.0911)
-        await heard(stream, "o", 2, order=large)
+        await trader.becomes(large, state=3)
         trades = await trader.trades()
         assert trades[large]["state"] == 3
         assert trades[large]["comment"].startswith("so: ")
