@@ -154,6 +154,9 @@ def _step(line: Told, high: float, low: float) -> None:
     """Let every open record of the place live through the bar."""
     still = []
     for opened, track in line.place.open:
+        if opened.detection.known_ms >= line.open_ms:  # the bar is judged again, and older than the record
+            still.append((opened, track))
+            continue
         closed = track.step(high, low, line.close)
         if closed is None:
             still.append((opened, track))

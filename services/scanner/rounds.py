@@ -199,6 +199,7 @@ class Rounds:
         async with self._database.transaction() as tx:
             await self._store.advance(tx, stood)
             new = await self._store.add_detections(tx, opened, now_ms)
+            _let_go(told, new)
             await self._store.close_records(tx, ended)
             facts = [
                 one
@@ -264,3 +265,12 @@ class Rounds:
                 if not one.is_baseline and one.closed is not None:
                     metrics.closed_records.labels(one.closed.outcome).inc()
         metrics.open_records.set(sum(len(place.open) for place in self._following.places.values()))
+
+
+def _let_go(told: Sequence[Told], new: set[Uuid]) -> None:
+    """Formations that were known before have their record already: the ones just opened for them go."""
+    for line in told:
+        line.opened = [one for one in line.opened if one.id in new]
+        line.ended = [one for one in line.ended if one.stored or one.id in new]
+    for place in {line.place.key: line.place for line in told}.values():
+        place.open = [(one, track) for one, track in place.open if one.stored or one.id in new]
