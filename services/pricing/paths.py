@@ -19,6 +19,7 @@ from services.pricing.graph import Edges, Floats, Graph, Ints
 
 PATHS_AT_ONCE = 500_000
 FEW = 24  # so many tokens are never too many at once
+SMALL_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +160,52 @@ def best_paths(graph: Graph, paths: Paths) -> tuple[Paths, Ints]:
     paths = _computable(graph, paths)
     depth, age = depth_of(graph, paths), age_of(graph, paths)
     score = confidence.reliability(rules, depth, age, paths.hops) / confidence.SCORE_LENGTH[paths.hops + 1]
-    order = np.lexsort((-score, paths.row))
+    order = _by_row_and_score(paths.row, score)
     row = paths.row[order]
     place = np.arange(order.size) - np.searchsorted(row, row)
-    last = np.flatnonzero(place == rules.paths_max - 1)
-    worst = np.full(int(row[-1]) + 1 if row.size else 0, -np.inf)
-    worst[row[last]] = score[order[last]]
-    chosen = order[score[order] >= worst[row]]
-    paths, score = paths.take(chosen), score[chosen]
-    keys = [edge >> 1 for edge in reversed(paths.edges)]
-    order = np.lexsort((*keys, ratio_of(graph, paths), -score, paths.row))
-    row = paths.row[order]
-    place = np.arange(order.size) - np.searchsorted(row, row)
-    best = np.flatnonzero(place < rules.paths_max)
-    return paths.take(order[best]), place[best]
+    if place.size and place.max() >= rules.paths_max:
+        last = np.flatnonzero(place == rules.paths_max - 1)
+        worst = np.full(int(row[-1]) + 1, -np.inf)
+        worst[row[last]] = score[order[last]]
+        order = order[score[order] >= worst[row]]
+    paths, score = paths.take(order), score[order]
+    again = _among_equals(graph, paths, score)
+    if again is not None:
+        paths = paths.take(again)
+    place = np.arange(paths.row.size) - np.searchsorted(paths.row, paths.row)
+    if place.size and place.max() >= rules.paths_max:
+        best = np.flatnonzero(place < rules.paths_max)
+        return paths.take(best), place[best]
+    return paths, place
+
+
+def _by_row_and_score(row: Ints, score: Floats) -> Ints:
+    """Positions by row, then by falling score; equal scores of a row in any order."""
+    order = np.argsort(-score)
+    rows = row[order]
+    if rows.size and rows.max() < SMALL_ROWS:
+        rows = rows.astype(np.uint16)  # sorted by radix, in one go
+    return order[np.argsort(rows, kind="stable")]
+
+
+def _among_equals(graph: Graph, paths: Paths, score: Floats) -> Ints | None:
+    """Positions with equal scores of a row put in order of ratio and pool ids; None where no two are equal.
+
+    The paths come sorted by row and score, so equals stand together.
+    """
+    same = (score[1:] == score[:-1]) & (paths.row[1:] == paths.row[:-1])
+    if not same.any():
+        return None
+    tied = np.zeros(score.size, bool)
+    tied[1:] |= same
+    tied[:-1] |= same
+    at = np.flatnonzero(tied)
+    crowd = np.cumsum(~np.concatenate(([False], same)))[at]
+    some = paths.take(at)
+    keys = [edge >> 1 for edge in reversed(some.edges)]
+    order = np.arange(score.size)
+    order[at] = at[np.lexsort((*keys, ratio_of(graph, some), crowd))]
+    return order
 
 
 def _computable(graph: Graph, paths: Paths) -> Paths:

@@ -1,0 +1,236 @@
+"""Token prices: a whole repricing beside networkx, ten times the graph, one changed reserve, a cached answer.
+
+The graphs are random with hubs, as pools are: every token has a pool to one of the earlier ones, most of
+them to the first. Same caps and weights on both sides, and the results are compared before anything is timed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import statistics
+import time
+from dataclasses import replace
+from typing import Any
+
+from bench.peers import networkx_prices
+from bench.runner import Child, Cores, conditions, cpu_s, folder, write_results
+from bench.stack import Stack, family, group_of, stack
+from libs.common.clock import SystemClock
+from services.pricing.graph import Graph
+from services.pricing.pricer import Anchor, Pricer
+from services.pricing.rules import DEFAULT
+from services.pricing.tokens import Pool, Token
+
+SEED = 20261120
+NOW_MS = 1_800_000_000_000
+ANCHOR = Anchor(60_000.0, 0.9)
+SMALL, LARGE = (500, 1_200), (5_000, 12_000)
+FASTER_MIN, GROWTH_MAX, UPDATE_MAX, COST_MAX = 50.0, 15.0, 0.01, 1.5
+UPDATES = 2_000
+
+
+def world(tokens: int, pools: int) -> tuple[Pricer, list[Pool]]:
+    """A graph of ``tokens`` with sound reserves of 10^3 to 10^6 USD a side."""
+    dice = random.Random(SEED)
+    made = [Token(f"SP.t{n:05d}", "USDC" if n == 1 else f"T{n}", "", 6) for n in range(tokens)]
+    prices = [ANCHOR.price, 1.0, *(10 ** dice.uniform(-4, 3) for _ in range(tokens - 2))]
+    found = []
+    for number in range(pools):
+        a = number + 1 if number + 1 < tokens else int(tokens * dice.random())
+        b = int(a * dice.random() ** 2.5) if number + 1 < tokens else int(tokens * dice.random() ** 2.5)
+        if a == b:
+            b = (a + 1) % tokens
+        depth = 10 ** dice.uniform(3, 6)
+        found.append(
+            Pool(
+                f"p{number:05d}",
+                made[a].id,
+                made[b].id,
+                max(1, int(depth / prices[a] * 10**6)),
+                max(1, int(depth / prices[b] * (1 + dice.gauss(0, 0.01)) * 10**6)),
+                0.003,
+                NOW_MS - int(dice.expovariate(1 / 60_000)),
+            )
+        )
+    pricer = Pricer(Graph(made, found, made[0].id, DEFAULT), [1])
+    pricer.reprice(NOW_MS, ANCHOR)
+    return pricer, found
+
+
+def whole_s(pricer: Pricer, rounds: int) -> float:
+    """Median CPU time of a whole repricing."""
+    times = []
+    for _ in range(rounds):
+        begun = time.thread_time()
+        pricer.reprice(NOW_MS, ANCHOR)
+        times.append(time.thread_time() - begun)
+    return statistics.median(times)
+
+
+def update_s(pricer: Pricer, pools: list[Pool], count: int) -> list[float]:
+    """CPU time of each of ``count`` trades in random pools, sorted."""
+    dice = random.Random(SEED)
+    now = {pool.id: pool for pool in pools}
+    names = sorted(now)
+    times = []
+    for _ in range(count):
+        pool = now[dice.choice(names)]
+        share = 1 + dice.gauss(0, 0.003)
+        moved = replace(
+            pool, reserve_a=int(pool.reserve_a * share), reserve_b=max(1, int(pool.reserve_b / share))
+        )
+        now[pool.id] = moved
+        begun = time.thread_time()
+        pricer.update([moved])
+        times.append(time.thread_time() - begun)
+    return sorted(times)
+
+
+def peer_s(pricer: Pricer) -> float:
+    """CPU time networkx takes for the same prices; refuses to time other ones."""
+    made = networkx_prices.graph_of(pricer.graph, pricer.edges)
+    begun = time.thread_time()
+    theirs = networkx_prices.prices(
+        made, pricer.graph.anchor, pricer.rules.hops_max, pricer.anchor.confidence
+    )
+    took = time.thread_time() - begun
+    ours = {n: (float(pricer.ratio[n]), float(pricer.confidence[n])) for n in range(pricer.graph.size)}
+    for token, (ratio, confidence) in theirs.items():
+        if not (_near(ours[token][0], ratio) and _near(ours[token][1], confidence)):
+            raise RuntimeError(f"token {token}: {ours[token]} is not {(ratio, confidence)}")
+    priced = {n for n, (ratio, _) in ours.items() if ratio > 0}
+    if priced != set(theirs):
+        raise RuntimeError("not the same tokens have a price")
+    return took
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-9 * abs(other)
+
+
+def graphs(quick: bool) -> dict[str, float]:
+    """The figures of the calculation."""
+    small, _ = world(*SMALL)
+    large, pools = world(*LARGE)
+    rounds = 3 if quick else 15
+    ours, theirs = whole_s(small, rounds), [peer_s(small) for _ in range(1 if quick else 3)]
+    big = whole_s(large, rounds)
+    updates = update_s(large, pools, 200 if quick else UPDATES)
+    middle = statistics.median(updates)
+    return {
+        "500 tokens, 1,200 pools: whole (ms)": ours * 1e3,
+        "the same with networkx (ms)": statistics.median(theirs) * 1e3,
+        "faster than networkx (times)": statistics.median(theirs) / ours,
+        "5,000 tokens, 12,000 pools: whole (ms)": big * 1e3,
+        "growth for ten times the graph (times)": big / ours,
+        "one changed reserve, median (ms)": middle * 1e3,
+        "one changed reserve, 90th percentile (ms)": updates[int(len(updates) * 0.9)] * 1e3,
+        "one changed reserve, of a whole repricing (share)": middle / big,
+    }
+
+
+# ── a cached answer ───────────────────────────────────────────────────────────────────────────────
+
+
+def ask(port: int, seconds: float, pid: int) -> tuple[float, int]:
+    """CPU per request in µs of the process that answers, over one connection; how many there were.
+
+    Each request comes from an address of its own: the limit is counted, and never reached.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    number, begun, used = 0, time.monotonic(), cpu_s(pid)
+    while time.monotonic() - begun < seconds:
+        number += 1
+        client = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        connection.request("GET", "/api/v1/prices", headers={"X-Forwarded-For": client})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise RuntimeError(f"answered {answer.status}")
+    spent = cpu_s(pid) - used
+    connection.close()
+    return spent / number * 1e6, number
+
+
+def cached(quick: bool) -> dict[str, float]:
+    """A bulk GET from the gateway beside a bare handler with the same bytes, round by round."""
+    seconds, rounds = (1.0, 1) if quick else (4.0, 5)
+    with folder() as data:
+        settings = {"TRADEWIND_TRUSTED_PROXIES": "127.0.0.1/32", "TRADEWIND_LOG_LEVEL": "WARNING"}
+        with stack(data, settings) as running:
+            body = fetched(running)
+            (data / "body.json").write_bytes(body)
+            gateway = next(p for p in family(running.process.pid) if group_of(p) == "services.gateway")
+            bare = Child(
+                "bench.peers.aiohttp_bytes", {"body": str(data / "body.json")}, Cores.choose().server
+            )
+            ours, theirs = [], []
+            for _ in range(rounds):
+                theirs.append(ask(int(bare.ready["port"]), seconds, bare.pid)[0])
+                ours.append(ask(running.port, seconds, gateway)[0])
+            bare.stop()
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {
+        "bytes of the answer": float(len(body)),
+        "gateway, CPU per request (µs)": statistics.median(ours),
+        "bare aiohttp, CPU per request (µs)": statistics.median(theirs),
+        "cost of a cached answer (times bare)": statistics.median(ratios),
+    }
+
+
+def fetched(running: Stack) -> bytes:
+    """The bulk answer, once it is whole."""
+    deadline = time.monotonic() + 60
+    number = 0
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port)
+        number += 1
+        connection.request("GET", "/api/v1/prices", headers={"X-Forwarded-For": f"10.200.{number}.1"})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        if answer.status == 200 and len(json.loads(body)["data"]) >= 12:
+            return body
+        time.sleep(0.25)
+    raise RuntimeError("no prices within a minute")
+
+
+def judged(found: dict[str, float]) -> dict[str, bool]:
+    """Promise → whether it held."""
+    return {
+        f"whole repricing at least {FASTER_MIN:g} times networkx": found["faster than networkx (times)"]
+        >= FASTER_MIN,
+        f"ten times the graph takes at most {GROWTH_MAX:g} times as long": found[
+            "growth for ten times the graph (times)"
+        ]
+        <= GROWTH_MAX,
+        f"one changed reserve costs at most {UPDATE_MAX:.0%} of a whole repricing": found[
+            "one changed reserve, of a whole repricing (share)"
+        ]
+        <= UPDATE_MAX,
+        f"a cached answer costs at most {COST_MAX:g} times a bare handler": found[
+            "cost of a cached answer (times bare)"
+        ]
+        <= COST_MAX,
+    }
+
+
+def run(quick: bool) -> bool:
+    """Measure, print, and (not with ``quick``) write the results."""
+    found: dict[str, Any] = {**graphs(quick), **cached(quick)}
+    met = judged(found)
+    lines = ["# Token prices", "", "| promise | held |", "|---|---|"]
+    lines += [f"| {name} | {'yes' if ok else '**no**'} |" for name, ok in met.items()]
+    lines += ["", "| figure | measured |", "|---|---|"]
+    lines += [f"| {name} | {value:,.4g} |" for name, value in found.items()]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if not quick:
+        where = conditions(Cores.choose())
+        machine = ", ".join(f"{k} {v}" for k, v in where.items() if isinstance(v, str | int))
+        date = SystemClock().now().strftime("%Y-%m-%d")
+        result = {"conditions": where, "figures": found, "met": met}
+        write_results("prices", SystemClock(), result, f"{text}\nMeasured {date}: {machine}.\n")
+    return all(met.values())
