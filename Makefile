@@ -57,9 +57,11 @@ gen: .dev
 UV := $(shell command -v $(BIN)/uv || command -v uv)
 UV_COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" --extra embedded --extra build pyproject.toml
+UV_IMAGE = $(subst --extra embedded --extra build,--extra x402,$(UV_COMPILE))
 lock:
 	@[ -n "$(UV)" ] || { echo "make lock needs uv: pip install uv" >&2; exit 78; }
 	@$(UV_COMPILE) -o requirements/run.lock
+	@$(UV_IMAGE) -c requirements/run.lock -o requirements/image.lock
 	@$(UV_COMPILE) --extra dev -c requirements/run.lock -o requirements/dev.lock
 
 clean:

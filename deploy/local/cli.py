@@ -1,4 +1,4 @@
-"""``tradewind up | status | doctor | import-candles | backup | restore``."""
+"""``tradewind up | status | doctor | import-candles | backup | restore | prepare``."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ def parser() -> argparse.ArgumentParser:
     restore = commands.add_parser("restore", help="make a data folder from a backup")
     restore.add_argument("file", help="what tradewind backup wrote")
     restore.set_defaults(run=_restore)
+    prepare = commands.add_parser("prepare", help="for containers: keys, then the house; or the exporter")
+    prepare.add_argument("what", choices=("keys", "house", "exporter"))
+    prepare.add_argument("--folder", default="/run/tradewind", help="where keys stand (/run/tradewind)")
+    prepare.add_argument("--postgres", default="postgres:5432", help="host:port, as services find it")
+    prepare.add_argument("--nats", default="nats:4222", help="host:port, as services find it")
+    prepare.add_argument("--postgres-ca", help="file of the authority that signed PostgreSQL's certificate")
+    prepare.add_argument("--nats-ca", help="file of the authority that signed NATS's certificate")
+    prepare.add_argument("--port", type=int, default=9100, help="the exporter's port (9100)")
+    prepare.add_argument("--nats-monitor", default="http://nats:8222", help="what the exporter asks")
+    prepare.set_defaults(run=_prepare)
     for command in (up, status, doctor, candles, backup, restore):
         command.add_argument("--data-dir", help="folder of everything the stack keeps (.data)")
     return root
@@ -125,6 +135,24 @@ def _restore(chosen: argparse.Namespace) -> int:
     from deploy.local.backup import restore
 
     return restore(_settings(chosen), Path(chosen.file).absolute())
+
+
+def _prepare(chosen: argparse.Namespace) -> int:
+    from deploy.local.prepare import Hosts, export, make_house, write_keys
+
+    folder = Path(chosen.folder)
+    if chosen.what == "house":
+        return make_house(folder, os.environ)
+    if chosen.what == "exporter":
+        return export(folder, chosen.port, chosen.nats_monitor)
+    verify = f"?sslmode=verify-full&sslrootcert={chosen.postgres_ca}" if chosen.postgres_ca else ""
+    hosts = Hosts(
+        postgres=chosen.postgres,
+        nats=chosen.nats,
+        postgres_options=verify,
+        nats_options=f"?ca={chosen.nats_ca}" if chosen.nats_ca else "",
+    )
+    return write_keys(folder, os.environ, hosts)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ from libs.common.bus import (
 )
 from libs.common.bus_pull import Follower, PullLoop
 from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
+from libs.common.nats_url import server_and_tls
 from libs.common.subjects import Command
 
 Q = TypeVar("Q")
@@ -373,9 +374,11 @@ async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None =
         if holder and on_closed is not None:
             on_closed()
 
+    server, tls = server_and_tls(url)
     connection = Client()
     connecting = connection.connect(
-        servers=[url],
+        servers=[server],
+        **({"tls": tls} if tls else {}),
         name=name,
         inbox_prefix=f"_INBOX_{urlsplit(url).username or name}".encode(),
         allow_reconnect=True,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -67,6 +68,10 @@ SETTINGS: dict[str, Setting] = {
     "TLS_DIR": Setting("folder with tls.crt and tls.key; empty serves plain HTTP"),
     "GEO_HEADER": Setting("header with the caller's country, believed from trusted proxies only"),
     "GEO_BLOCK": Setting("comma-separated countries that are refused", "US"),
+    "METERING": Setting(
+        "whether calls cost what the plans say and use up quotas: on, or off (billing is not asked)",
+        "on",
+    ),
     "PLANS_FILE": Setting("file of prices, tiers and limits; empty uses the built-in ones"),
     "X402_PAY_TO": Setting("address that receives x402 payments; empty switches them off"),
     "X402_FACILITATOR_URL": Setting("x402 facilitator", "https://x402.org/facilitator"),
@@ -142,6 +147,8 @@ SETTINGS: dict[str, Setting] = {
 
 # Settings with the same name in every program, without our prefix.
 PLAIN = ("DATABASE_URL", "NATS_URL")
+# Addresses with passwords and secret settings may stand in files: DATABASE_URL_FILE=/run/secrets/x.
+_FILE = "_FILE"
 
 
 class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,7 +173,7 @@ def check_environment(environ: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX):
             continue
         short = name.removeprefix(PREFIX)
-        if short in SETTINGS:
+        if short in SETTINGS or _of_file(short) in SETTINGS:
             continue
         near = difflib.get_close_matches(short, SETTINGS, n=1, cutoff=0.0)
         raise ConfigInvalid(f"{name} is not a setting; did you mean {PREFIX}{near[0]}?")
@@ -181,7 +188,7 @@ def load(config: type[C], environ: Mapping[str, str]) -> C:
         full = name if name in PLAIN else PREFIX + name
         if name not in PLAIN and name not in SETTINGS:
             raise ConfigInvalid(f"{full} is read by the program but is not in the registry of settings")
-        value = environ.get(full, "")
+        value = environ.get(full, "") or _from_file(f"{full}{_FILE}", environ)
         if value == "" and name in SETTINGS:
             value = SETTINGS[name].default
         if value == "" and field.required:
@@ -195,6 +202,23 @@ def load(config: type[C], environ: Mapping[str, str]) -> C:
         full = path.upper() if path.upper() in PLAIN else PREFIX + path.upper()
         reason = str(e).partition(" - at")[0]
         raise ConfigInvalid(f"{full} can't be used: {reason}") from e
+
+
+def _of_file(short: str) -> str:
+    """The setting whose secret value a ``…_FILE`` name brings; empty when it is none."""
+    name = short.removesuffix(_FILE)
+    return name if name != short and name in SETTINGS and SETTINGS[name].secret else ""
+
+
+def _from_file(name: str, environ: Mapping[str, str]) -> str:
+    """What stands in the file that ``name`` names, without the line's end; empty without such a name."""
+    path = environ.get(name, "")
+    if not path or not (name.removesuffix(_FILE) in PLAIN or _of_file(name.removeprefix(PREFIX))):
+        return ""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigInvalid(f"{name} {path} can't be read: {e}") from e
 
 
 def _meaning(name: str) -> str:

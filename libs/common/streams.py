@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from libs.common.bus import Consumer
+from libs.common.nats_url import server_and_tls
 from libs.common.subjects import (
     ACCOUNT_CHANGED,
     ACCOUNT_OPENED,
@@ -222,8 +223,14 @@ async def ensure_streams(nats_url: str, services: Sequence[str], gateway_process
     """Make or update every stream and consumer; safe to run at each start, several at once."""
     import nats  # the driver is loaded only where a connection is made
 
+    server, tls = server_and_tls(nats_url)
     connection = await nats.connect(
-        nats_url, name="bootstrap", inbox_prefix=b"_INBOX_bootstrap", allow_reconnect=False, connect_timeout=5
+        server,
+        name="bootstrap",
+        inbox_prefix=b"_INBOX_bootstrap",
+        allow_reconnect=False,
+        connect_timeout=5,
+        **({"tls": tls} if tls else {}),
     )
     try:
         for stream in STREAMS:
