@@ -59,7 +59,8 @@ async def fill(database: Database, armed: int, storm: int) -> None:
         seen = [("raw", f"SYM{n}", 10, 1.1, 1.1001, 1) for n in range(1_000)] + [
             ("raw", STORM, 10, 1.1, 1.1, 1)
         ]
-        await connection.copy_records_to_table("seen", schema_name=SCHEMA, records=seen)
+        places = ["profile", "symbol", "seq", "bid", "ask", "tick_ms"]
+        await connection.copy_records_to_table("seen", schema_name=SCHEMA, columns=places, records=seen)
 
 
 async def arm(database: Database, armed: int) -> tuple[Any, dict[str, float]]:

@@ -1,7 +1,8 @@
 """What candles tell of ticks nobody can give any more: alerts and trading judge them. Pure.
 
-Only candles that lie whole between the last tick judged and the first one after the hole are used: one
-that began before the last tick judged holds prices of before, one under way holds prices still to come.
+Candles that lie whole between the last tick judged and the first one after the hole count as they are. The
+minutes in which the hole begins and ends hold judged prices too: of these only an extreme counts that lies
+beyond what was judged in that minute, for it can only have been in the hole.
 Their prices are taken in the order a replay would give them; candles are on bid, the ask follows at the
 spread last seen.
 """
@@ -46,6 +47,49 @@ def gap_between(seen_ms: int, next_ms: int) -> Gap | None:
         if (to_ms - from_ms) // frame.span_ms <= CANDLES_MAX:
             return Gap(frame, from_ms, to_ms)
     return None
+
+
+def pieces_between(seen_ms: int, next_ms: int) -> list[Gap]:
+    """The whole candles between two ticks, no minute left out: fine ones where coarse ones do not reach."""
+    gap = gap_between(seen_ms, next_ms)
+    minute = _FRAMES[0]
+    if gap is None or gap.frame is minute:
+        return [gap] if gap is not None else []
+    pieces = [
+        Gap(minute, minute.end_ms(minute.open_ms(seen_ms)), gap.from_ms),
+        gap,
+        Gap(minute, gap.to_ms, minute.open_ms(next_ms)),
+    ]
+    return [piece for piece in pieces if piece.from_ms < piece.to_ms]
+
+
+def minute_of(at_ms: int) -> Gap:
+    """The minute that holds an instant."""
+    minute = _FRAMES[0]
+    open_ms = minute.open_ms(at_ms)
+    return Gap(minute, open_ms, minute.end_ms(open_ms))
+
+
+def beyond(
+    candles: Iterable[Sequence[float]],
+    high: float,
+    low: float,
+    *,
+    symbol: str,
+    shift: float,
+    spread: float,
+    digits: int,
+    seq: int,
+) -> list[Quote]:
+    """Ticks at the extremes of a minute that lie beyond ``high`` and ``low``, the bids judged in it."""
+    ticks: list[Quote] = []
+    for opened, top, bottom, close, _, time_s in candles:
+        for price in (bottom, top) if close >= opened else (top, bottom):
+            bid = round(price + shift, digits)
+            if bid > high or bid < low:
+                ask = round(price + shift + spread, digits)
+                ticks.append(Quote("t", symbol, bid, ask, int(time_s), int(time_s) * 1000, seq))
+    return ticks
 
 
 def ticks_of(

@@ -25,7 +25,8 @@ async def load(tx: Connection, store: Store) -> tuple[AlertBook, dict[Key, int]]
     book = AlertBook()
     judged: dict[Key, int] = {}
     for seen in await store.seen(tx):
-        book.watch(seen.profile, seen.symbol).start(seen.bid, seen.ask, seen.seq, seen.tick_ms)
+        extremes = (seen.high, seen.low)
+        book.watch(seen.profile, seen.symbol).start(seen.bid, seen.ask, seen.seq, seen.tick_ms, extremes)
         judged[seen.profile, seen.symbol] = seen.seq
     for plain in await store.load_plain(tx):
         watch = book.watch(plain.profile, plain.symbol)

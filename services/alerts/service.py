@@ -12,9 +12,10 @@ the tables after a failed write (it is built again from them, and the ticks sinc
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -26,6 +27,7 @@ from libs.common.lease import LeaseLost
 from libs.common.messages import alerts as m
 from libs.common.messages.house import Done
 from libs.common.messages.market import Quote, TicksSince
+from libs.common.missed_ticks import Gap, beyond, digits_of, minute_of, pieces_between, ticks_of
 from libs.common.subjects import CANDLES, TICKS_SINCE
 from libs.common.tick_reader import Batch, TickReader
 from services.alerts import metrics
@@ -35,7 +37,6 @@ from services.alerts.checks import new_alert
 from services.alerts.errors import ForeignAlert, LogNotFound, SymbolNotFound
 from services.alerts.frames import alert_table, ids, log_table
 from services.alerts.loading import load
-from services.alerts.missed import digits_of, gap_between, ticks_of
 from services.alerts.store import Store
 from services.alerts.views import View, Views
 from services.alerts.watch import AlertBook, Hit, Referenced, Watch
@@ -194,25 +195,37 @@ class AlertService:
         return judged
 
     async def _missed(self, watch: Watch, batch: Batch) -> list[Quote]:
-        """Ticks that touch what the candles of a hole touched; none where there is no whole candle."""
+        """Ticks that touch what the candles of a hole touched; none where candles say nothing of it."""
         first, prices = batch.ticks[0], watch.prices
-        gap = gap_between(watch.tick_ms, first.ctm_ms)
-        if gap is None or prices is None:
+        if prices is None:
             return []
         try:
-            candles = await self._bus.request(CANDLES, gap.ask(batch.symbol))
-            raw_bid = await self._raw_bid(batch.symbol, first)
+            place: dict[str, Any] = {
+                "symbol": batch.symbol,
+                "shift": first.bid - await self._raw_bid(batch.symbol, first),
+                "spread": prices[1] - prices[0],
+                "digits": digits_of(first.bid, first.ask, *prices),
+                "seq": max(watch.seq, first.seq - 1),
+            }
+            ticks: list[Quote] = []
+            begun, ended = minute_of(watch.tick_ms), minute_of(first.ctm_ms)
+            high, low = watch.high, watch.low
+            if begun != ended:
+                ticks += beyond(await self._candles(batch.symbol, begun), high, low, **place)
+                high, low = -math.inf, math.inf
+            for piece in pieces_between(watch.tick_ms, first.ctm_ms):
+                ticks += ticks_of(await self._candles(batch.symbol, piece), **place)
+            if batch.ticks[-1].ctm_ms >= ended.to_ms:  # every tick that came in that minute is here
+                bids = [tick.bid for tick in batch.ticks if tick.ctm_ms < ended.to_ms]
+                candles = await self._candles(batch.symbol, ended)
+                ticks += beyond(candles, max(high, *bids), min(low, *bids), **place)
         except AppError as e:
             log.warning("candles of missing ticks not had", symbol=batch.symbol, error=str(e))
             return []
-        return ticks_of(
-            candles.data,
-            symbol=batch.symbol,
-            shift=first.bid - raw_bid,
-            spread=prices[1] - prices[0],
-            digits=digits_of(first.bid, first.ask, *prices),
-            seq=max(watch.seq, first.seq - 1),
-        )
+        return ticks
+
+    async def _candles(self, symbol: str, gap: Gap) -> Sequence[Sequence[float]]:
+        return (await self._bus.request(CANDLES, gap.ask(symbol))).data
 
     async def _raw_bid(self, symbol: str, tick: Quote) -> float:
         """The raw bid of a tick, which candles are made of; the tick's own when market has lost it."""
@@ -273,7 +286,7 @@ class AlertService:
         for key, watch in before.watches.items():
             # Nothing was ever written of such a place, so nothing is armed there: it goes on from here.
             if key not in judged and watch.prices is not None:
-                book.watch(*key).start(*watch.prices, watch.seq, watch.tick_ms)
+                book.watch(*key).start(*watch.prices, watch.seq, watch.tick_ms, (watch.high, watch.low))
         self._reader.rewind(judged)
         self._next_expiry_s = 0
         self._state = ""

@@ -52,6 +52,8 @@ class Seen(NamedTuple):
     bid: float
     ask: float
     tick_ms: int
+    high: float
+    low: float
 
 
 class Plain(NamedTuple):
@@ -182,7 +184,7 @@ class Store:
     async def put_seen(self, tx: Connection, watches: Iterable[Watch]) -> None:
         """Remember how far the ticks of ``watches`` have been judged."""
         rows = [
-            Seen(*watch.key, watch.seq, *watch.prices, watch.tick_ms)
+            Seen(*watch.key, watch.seq, *watch.prices, watch.tick_ms, watch.high, watch.low)
             for watch in watches
             if watch.prices is not None
         ]

@@ -7,6 +7,7 @@ hit, and that an alert armed at a tick is judged from the next one on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from libs.common.candles import MINUTE_MS
 from libs.common.messages.market import Quote
 from libs.common.tick_reader import Batch, Key
 from libs.common.trigger_book import Kind, Ladder
@@ -66,7 +68,10 @@ class Watch:
         "_unset",
         "caught_up_to",
         "dirty",
+        "high",
         "key",
+        "low",
+        "minute_ms",
         "seq",
         "tick_ms",
     )
@@ -75,6 +80,8 @@ class Watch:
         self.key = key
         self.seq = 0
         self.tick_ms = 0
+        self.minute_ms = 0  # the minute of the last tick judged, and the bids judged in it
+        self.high, self.low = -math.inf, math.inf
         self.caught_up_to = 0  # hits up to here came while the service was down
         self.dirty = False  # ticks were judged that the database does not know of
         self._ladders = (Ladder(), Ladder())
@@ -96,8 +103,12 @@ class Watch:
         """The last price of a side."""
         return self._ladders[side].last
 
-    def start(self, bid: float, ask: float, seq: int, tick_ms: int) -> None:
-        """The last tick judged before this watch was made."""
+    def start(
+        self, bid: float, ask: float, seq: int, tick_ms: int, extremes: tuple[float, float] | None = None
+    ) -> None:
+        """The last tick judged before this watch was made, and the highest and lowest bid of its minute."""
+        self.minute_ms = tick_ms - tick_ms % MINUTE_MS
+        self.high, self.low = extremes or (math.inf, -math.inf)  # unknown: nothing lies beyond
         self._ladders[Side.BID].last = bid
         self._ladders[Side.ASK].last = ask
         self.seq = seq
@@ -176,9 +187,22 @@ class Watch:
         last = ticks[-1]
         self.seq = last.seq
         self.tick_ms = last.ctm_ms
+        self._note(ticks)
         if hits and hits[0].seq <= self.caught_up_to:
             hits = [self._marked(hit) for hit in hits]
         return hits
+
+    def _note(self, ticks: Sequence[Quote]) -> None:
+        """Remember the highest and lowest bid of the minute under way."""
+        minute_ms = self.tick_ms - self.tick_ms % MINUTE_MS
+        if minute_ms != self.minute_ms:
+            self.minute_ms, self.high, self.low = minute_ms, -math.inf, math.inf
+        if len(ticks) == 1 or ticks[0].ctm_ms >= minute_ms:
+            bids = [tick.bid for tick in ticks]
+        else:
+            bids = [tick.bid for tick in ticks if tick.ctm_ms >= minute_ms]
+        self.high = max(self.high, *bids)
+        self.low = min(self.low, *bids)
 
     def _judge_plainly(self, ticks: Iterable[Quote], mark: Mark) -> list[Hit]:
         """The hot path: a tick that fires nothing costs two comparisons a side."""

@@ -140,15 +140,17 @@ UPDATE alerts.alert SET profile = $2, armed_seq = $3, fired_seq = $4 WHERE id = 
 
 -- name: seen
 -- How far the ticks have been judged.
-SELECT profile, symbol, seq, bid, ask, tick_ms FROM alerts.seen;
+SELECT profile, symbol, seq, bid, ask, tick_ms, high, low FROM alerts.seen;
 
 -- name: put_seen
 -- Remember how far the ticks have been judged.
--- $1 profiles  $2 symbols  $3 seqs  $4 bids  $5 asks  $6 ticks_ms
-INSERT INTO alerts.seen (profile, symbol, seq, bid, ask, tick_ms)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::bigint[])
+-- $1 profiles  $2 symbols  $3 seqs  $4 bids  $5 asks  $6 ticks_ms  $7 highs  $8 lows
+INSERT INTO alerts.seen (profile, symbol, seq, bid, ask, tick_ms, high, low)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::bigint[],
+                     $7::float8[], $8::float8[])
 ON CONFLICT (profile, symbol)
-DO UPDATE SET seq = excluded.seq, bid = excluded.bid, ask = excluded.ask, tick_ms = excluded.tick_ms;
+DO UPDATE SET seq = excluded.seq, bid = excluded.bid, ask = excluded.ask, tick_ms = excluded.tick_ms,
+              high = excluded.high, low = excluded.low;
 
 -- name: load_plain
 -- Active alerts that are one level and were judged before, in pieces per symbol, profile, side and condition.

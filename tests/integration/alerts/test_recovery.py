@@ -319,3 +319,38 @@ async def test_the_rows_of_very_many_hits_are_those_of_few(
     assert [(fact["alert_id"], fact["log_id"]) for fact in facts] == [
         (row["alert_id"], row["id"]) for row in rows
     ]
+
+
+async def test_the_minutes_in_which_a_hole_begins_and_ends_count_where_they_tell_something_new(
+    stage: Stage,
+) -> None:
+    """Their candles hold judged prices too: only an extreme beyond those was in the hole."""
+    begun_s, ended_s = 1_700_000_100, 1_700_000_160
+    seq = stage.market.seq["EURUSD"]
+    await stage.create(0, target_price=5.0)
+    stage.market.at_ms = begun_s * 1000 - seq
+    for price in (1.1, 1.2, 1.1):
+        await stage.market.put("EURUSD", price)
+    await stage.judged()
+    begun_up = await stage.create(0, target_price=1.15, repeat_mode=1)  # was passed in that minute, before
+    begun_down = await stage.create(1, target_price=1.05)
+    ended_up = await stage.create(0, target_price=1.45)
+    ended_down = await stage.create(1, target_price=0.95)
+    await stage.judged()
+    await stage.stop()
+    stage.market.candles = [
+        [1.1, 1.2, 1.02, 1.1, 1, begun_s],  # its high is known, its low is news
+        [1.1, 1.5, 0.9, 1.1, 1, ended_s],  # its low came after the hole, its high in it
+    ]
+    stage.market.ring = 3
+    stage.market.at_ms = (ended_s + 60) * 1000 - (seq + 3 + 6)  # the third of the ring opens the next minute
+    for price in (1.1, 1.1, 1.1, 1.1, 0.9, 1.1):
+        await stage.market.put("EURUSD", price)
+    await stage.start()
+    await stage.judged()
+    assert [(r["alert_id"], r["triggered_price"], r["comment"]) for r in (await stage.log())[::-1]] == [
+        (begun_down, 1.02, "[from candles]"),
+        (begun_up, 1.5, "[from candles]"),
+        (ended_up, 1.5, "[from candles]"),
+        (ended_down, 0.9, "[caught up]"),
+    ]

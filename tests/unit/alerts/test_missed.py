@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.candles import MINUTE_MS
-from services.alerts.missed import CANDLES_MAX, digits_of, gap_between, ticks_of
+from libs.common.missed_ticks import CANDLES_MAX, digits_of, gap_between, ticks_of
 
 times = st.integers(1_600_000_000_000, 1_800_000_000_000)
 
