@@ -21,6 +21,7 @@ import pytest
 from libs.common.bus import Entry, encode
 from libs.common.db import Database, open_database
 from libs.common.errors import AppError, RemoteError
+from libs.common.messages import trading_extras as x
 from libs.common.messages import trading_orders as o
 from libs.common.messages.auth import AccountOpened
 from libs.common.messages.market import Group
@@ -28,6 +29,7 @@ from libs.common.messages.trading import AccountAsk
 from libs.common.subjects import (
     ACCOUNT_GET,
     ACCOUNT_OPENED,
+    LINKED_OPEN,
     PENDING_CANCEL,
     PENDING_MODIFY,
     PENDING_OPEN,
@@ -36,6 +38,7 @@ from libs.common.subjects import (
     TRADE_CLOSE_GROUP,
     TRADE_MODIFY,
     TRADE_OPEN,
+    TRADE_TRAIL,
     Command,
 )
 from services.trading import commands as c
@@ -96,8 +99,8 @@ class Script:
         positions = sorted(account.positions(), key=lambda trade: trade.order)
         pendings = sorted(account.pendings, key=lambda trade: trade.order)
         kind = dice.choices(
-            ["open", "pending", "close", "close_by", "group", "cancel", "modify", "move"],
-            [30, 20, 20, 5, 2, 8, 12, 8],
+            ["open", "pending", "close", "close_by", "group", "cancel", "modify", "move", "trail"],
+            [30, 20, 20, 5, 2, 8, 12, 8, 12],
         )[0]
         if kind == "open":
             return self._open(login)
@@ -141,6 +144,14 @@ class Script:
                 lambda real: o.TradeModify(login=login, order=real(order), sl=sl / scale, tp=tp / scale),
                 c.ModifyTrade(order=order, sl_points=sl, tp_points=tp),
             )
+        if kind == "trail":
+            distance = dice.randint(20, 2 * POOL[trade.symbol][3])
+            return Asked(
+                login,
+                TRADE_TRAIL,
+                lambda real: x.TradeTrail(login=login, order=real(order), distance=distance / scale),
+                c.TrailTrade(order=order, distance_points=distance),
+            )
         if kind == "close_by":
             against = [t for t in positions if t.symbol == trade.symbol and t.cmd != trade.cmd]
             if not against:
@@ -158,6 +169,33 @@ class Script:
             TRADE_CLOSE,
             lambda real: o.TradeClose(login=login, order=real(order), volume=volume),
             c.CloseTrade(order=order, volume=volume),
+        )
+
+    def linked(self) -> Asked | None:
+        """Now and then an order with two others that wait for it and exclude each other."""
+        dice, login, symbol = self.dice, self.dice.choice(list(ACCOUNTS)), self.dice.choice(SYMBOLS)
+        if dice.random() > 0.25:
+            return None
+        scale, price, reach = 10 ** POOL[symbol][0], self.prices[symbol], POOL[symbol][3]
+        legs = [
+            (2, price - dice.randint(20, reach)),
+            (4, price + reach),
+            (3, price + dice.randint(20, reach)),
+        ]
+        first, *then = [
+            (
+                x.LinkedOrder(cmd=cmd, volume=10, symbol=symbol, open_price=points / scale),
+                c.PlacePending(cmd=cmd, symbol=symbol, volume=10, open_points=points),
+            )
+            for cmd, points in legs
+        ]
+        return Asked(
+            login,
+            LINKED_OPEN,
+            lambda real: x.LinkedOpen(
+                login=login, first=first[0], then=[leg[0] for leg in then], one_cancels_other=True
+            ),
+            c.PlaceLinked(first=first[1], then=tuple(leg[1] for leg in then), one_cancels_other=True),
         )
 
     def _open(self, login: int) -> Asked:
@@ -221,7 +259,7 @@ class Play:
     """One seed: the world and the reference side by side."""
 
     def __init__(self, seed: int, dsn: str, admin: Database) -> None:
-        group = Group(group="demo", default_deposit=DEPOSIT)
+        group = Group(group="demo", default_deposit=DEPOSIT, netting=seed % 2)
         instruments = [instrument(symbol) for symbol in SYMBOLS]
         self.admin = admin
         self.world = World(seed, dsn, group, instruments)
@@ -276,6 +314,10 @@ class Play:
         world.trouble.answers = True
         await asyncio.gather(*(self._one(each, real) for each in asked))
         world.trouble.answers = False
+        if (linked := self.script.linked()) is not None:  # they have no id of their own: asked for once only
+            world.trouble.armed = False
+            await self._one(linked, real)
+            world.trouble.armed = True
 
     async def judged(self) -> None:
         """Return when what every tick led to is committed."""
@@ -292,7 +334,7 @@ class Play:
         message = each.message(lambda order: real[order])
         again: list[None] = []
         got = await self.until_answered(each.command, message, again=again)
-        if each.command in (TRADE_MODIFY, PENDING_MODIFY):
+        if each.command in (TRADE_MODIFY, PENDING_MODIFY, TRADE_TRAIL):
             self.again[message.order] += len(again)
         assert got == wanted or got in ("RET_TRADE_INCORRECT_STATE", "RET_NOT_FOUND"), (each, got, wanted)
 
@@ -404,13 +446,18 @@ _COMPARED = (
 )
 
 
+_RARE = ("trail_points", "trail_step_points", "oco", "after")
+
+
 def _shown(of: dict[str, Any]) -> dict[str, Any]:
-    return {name: of[name] for name in _COMPARED}
+    rare = of.get("extra", of)
+    return {name: of[name] for name in _COMPARED} | {name: rare.get(name, 0) for name in _RARE}
 
 
 def _renumbered(trade: Trade, real: dict[int, int]) -> dict[str, Any]:
     fields = msgspec.structs.asdict(trade)
     fields["order"] = real.get(trade.order, -trade.order)
+    fields |= {name: real.get(fields[name], 0) for name in ("oco", "after")}
     fields["comment"] = re.sub(r"#(\d+)", lambda found: f"#{real[int(found[1])]}", trade.comment)
     return fields
 
