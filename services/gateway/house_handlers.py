@@ -66,9 +66,6 @@ def handlers_of(
             raise PathUnknown("there is no such page; /docs lists them")
         return documentation.ask(asked.ask)
 
-    async def llms(asked: Any, caller: Caller) -> Reply:
-        return documentation.llms()
-
     async def jwks(asked: Any, caller: Caller) -> Reply:
         if not tokens.jwks.keys:
             await tokens.refresh()
@@ -89,7 +86,6 @@ def handlers_of(
         "docs": docs,
         "answer": answer,
         "page": page,
-        "llms": llms,
         **_of_trial(Trial()),
         "jwks": jwks,
         "root": root,

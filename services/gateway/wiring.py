@@ -65,6 +65,7 @@ from services.gateway.oauth import handlers as oauth
 from services.gateway.oauth.documents import AGENT, Documents
 from services.gateway.pacing import Pacing
 from services.gateway.pages.answers import Documentation
+from services.gateway.pages.site import Site
 from services.gateway.requests import RequestReader
 from services.gateway.router import Router
 from services.gateway.server import HttpServer, bind, describe, raise_file_limit, tls_context
@@ -175,6 +176,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 locals={
                     **handlers_of(health, tokens, documentation, msgspec.json.encode(document)),
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
+                    **Site(ENDPOINTS, plans.now, documentation, metering.terms).handlers(),
                     **oauth.handlers_of(_oauth_ports(callers, identities, tokens, base)),
                 },
                 mcp=agents.handle,

@@ -23,6 +23,7 @@ from services.gateway.endpoints import (
     prices,
     scan,
     scan_identity,
+    site,
     staff,
     trading,
     trading_extras,
@@ -49,6 +50,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *trading_staff.ROWS,
     *oauth.ROWS,
     *mcp.ROWS,
+    *site.ROWS,
     *house.ROWS,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +13,9 @@ from services.gateway.errors import PathUnknown
 from services.gateway.pages import library
 from services.gateway.pages.html import CSP, NOTHING_FOUND, answer_html, page_html, reference_html
 from services.gateway.pages.index import Index, first_sentences
+from services.gateway.pages.library import Page
 from services.gateway.surfaces.base import Reply
 
-_TEXT = "text/plain; charset=utf-8"
 _HTML_HEADERS = {"Content-Security-Policy": CSP, "Referrer-Policy": "same-origin"}
 
 
@@ -82,11 +82,18 @@ class Documentation:
         body = answer_html(question, self._index.search(question), self._pages.values()).encode()
         return Reply(200, body, _HTML_HEADERS, "text/html; charset=utf-8")
 
-    def llms(self) -> Reply:
-        """The list of pages for agents (llmstxt.org)."""
+    def rendered(self, page: Page) -> Reply:
+        """A page that is made, not kept, for people."""
+        body = page_html(page, self._pages.values()).encode()
+        return Reply(200, body, _HTML_HEADERS, "text/html; charset=utf-8")
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """Every page's name and Markdown."""
+        yield from ((page.name, page.text) for page in self._pages.values())
+
+    def llms_head(self) -> str:
+        """The beginning of the list for agents: who we are, and the pages (llmstxt.org)."""
         info = self._document["info"]
         lines = [f"# {info['title']}", "", f"> {info['description']}", "", "## Pages", ""]
         lines += [f"- [{page.title}](/docs/{page.name}.md)" for page in self._pages.values()]
-        lines += ["", "## Interfaces", "", "- [OpenAPI 3.1](/openapi.json): every operation"]
-        lines += ["- `/docs/<page>.md?ask=<question>`: an answer from these pages as JSON"]
-        return Reply(200, ("\n".join(lines) + "\n").encode(), {}, _TEXT)
+        return "\n".join(lines) + "\n"
