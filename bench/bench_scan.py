@@ -4,7 +4,8 @@ Everything of one round runs in one process, one after the other, and is measure
 process. What must hold: the whole snapshot (indicators, SAX, swing points, levels, regime, patterns, delta)
 of 500 symbols × 500 bars takes at most three times what TA-Lib's 61 candlestick functions alone take on
 them; codec and summary take at most 1 ms per 500 rows; one symbol's closed bar at most 1 ms; and at least
-300 briefs of 200 candles leave as JSON per CPU-second.
+300 briefs of 200 candles are answered per CPU-second of the scanner's process, measured from outside in a
+whole stack that is asked over HTTP with a key and charges every call.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import msgspec
 import numpy as np
 import talib
 
-from bench.runner import Cores, Figures, conditions, spread, write_results
+from bench.brief_calls import briefs_per_scanner_second
+from bench.runner import Cores, Figures, conditions, folder, spread, write_results
+from libs.common.candles import BY_NAME
 from libs.common.clock import SystemClock
 from libs.common.messages import analysis as m
 from services.scanner import rendering
 from services.scanner.bars import Bars, fault_of
 from services.scanner.codec import rows_of
 from services.scanner.delta import notes_of, seen_of
+from services.scanner.places import Place, Task, judge
 from services.scanner.snapshot import snapshot, snapshots
 from services.scanner.summary import line_of
 
@@ -36,6 +40,7 @@ RATIO_MAX = 3.0
 CODEC_MS_MAX = 1.0
 CLOSE_MS_MAX = 1.0
 BRIEFS_MIN = 300.0
+ANSWERED = "briefs answered per CPU-second of the scanner"
 
 
 def market() -> list[Bars]:
@@ -74,6 +79,25 @@ def text(series: Sequence[Bars]) -> None:
         line_of("BTC/USDT", "1h", now)
 
 
+def closing(recent: Sequence[Bars]) -> list[Task]:
+    """The newest bar of every symbol as the scanner meets it, the bar before judged already."""
+    tasks = []
+    for number, bars in enumerate(recent):
+        place = Place(f"B{number:03d}/USDT", BY_NAME["1h"])
+        before = Task(place, bars.cut(0, len(bars) - 1), len(bars) - 2)
+        list(judge(before, [snapshot(before.window(at)) for at in before.judged]))
+        tasks.append(Task(place, bars, len(bars) - 1))
+    return tasks
+
+
+def close(tasks: Sequence[Task]) -> None:
+    """A close of every symbol: snapshots, TA-Lib's 61, chart patterns, records, levels, regime."""
+    windows = [[task.window(at) for at in task.judged] for task in tasks]
+    found = iter(snapshots([window for each in windows for window in each]))
+    for task, each in zip(tasks, windows, strict=True):
+        list(judge(task, [next(found) for _ in each]))
+
+
 def brief(bars: Bars) -> bytes:
     """A whole brief as it leaves the process."""
     fault_of(bars)
@@ -102,15 +126,16 @@ def one_round(series: Sequence[Bars]) -> Figures:
     theirs, ours = cpu_s(lambda: bare(series)), cpu_s(lambda: scan(series))
     snapped = cpu_s(lambda: snapshots(series))
     texted = cpu_s(lambda: text(series)) - snapped
-    closes = cpu_s(lambda: [snapshot(bars) for bars in recent])
+    tasks = closing(recent)
+    closes = cpu_s(lambda: close(tasks))
     briefs = cpu_s(lambda: [brief(bars) for bars in recent])
     return {
         "TA-Lib, 61 functions: ms": 1e3 * theirs,
         "snapshot and delta: ms": 1e3 * ours,
         "times TA-Lib": ours / theirs,
         "codec and summary: ms per 500 rows": 1e3 * texted / SYMBOLS,
-        "one symbol's closed bar: ms": 1e3 * closes / SYMBOLS,
-        "briefs of 200 candles per CPU-second": SYMBOLS / briefs,
+        "one symbol's closed bar, everything on: ms": 1e3 * closes / SYMBOLS,
+        "briefs computed per CPU-second": SYMBOLS / briefs,
     }
 
 
@@ -123,13 +148,11 @@ def judged(found: dict[str, dict[str, float]]) -> dict[str, bool]:
             "codec and summary: ms per 500 rows"
         ]["median"]
         <= CODEC_MS_MAX,
-        f"a closed bar takes at most {CLOSE_MS_MAX:g} ms of one symbol": found["one symbol's closed bar: ms"][
-            "median"
-        ]
+        f"a closed bar takes at most {CLOSE_MS_MAX:g} ms of one symbol": found[
+            "one symbol's closed bar, everything on: ms"
+        ]["median"]
         <= CLOSE_MS_MAX,
-        f"at least {BRIEFS_MIN:g} briefs per CPU-second": found["briefs of 200 candles per CPU-second"][
-            "median"
-        ]
+        f"at least {BRIEFS_MIN:g} briefs answered per CPU-second of the scanner": found[ANSWERED]["median"]
         >= BRIEFS_MIN,
     }
 
@@ -140,6 +163,9 @@ def run(quick: bool) -> bool:
     one_round(series)  # warm
     rounds = [one_round(series) for _ in range(2 if quick else 7)]
     found = {name: spread([r[name] for r in rounds]) for name in rounds[0]}
+    with folder() as data:
+        answered = briefs_per_scanner_second(data, series[:12], 400 if quick else 4_000)
+    found[ANSWERED] = spread([answered])
     met = judged(found)
     lines = [f"# The analysis of {SYMBOLS} symbols × {BARS} bars", "", "| promise | held |", "|---|---|"]
     lines += [f"| {name} | {'yes' if ok else '**no**'} |" for name, ok in met.items()]
