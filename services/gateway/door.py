@@ -97,6 +97,7 @@ class Ports:
     pacing: Pacing
     locals: Mapping[str, Local]
     stream: StreamHandler
+    feed_socket: StreamHandler
     mcp: McpHandler
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
@@ -173,8 +174,9 @@ class Door:
             return await self._open(call, row, parameters)
         if row.limits:
             await self._count(call, row, "address", limit_key(call.address))
-        if row.local in ("stream", "root") and _wants_upgrade(request):
-            return await ports.stream(request, self._upgrade(call))
+        if row.local in ("stream", "root", "feed_socket") and _wants_upgrade(request):
+            sockets = ports.feed_socket if row.local == "feed_socket" else ports.stream
+            return await sockets(request, self._upgrade(call))
         cookie = (
             request.cookies.get(surface.cookie, "") if surface.cookie and "Cookie" in request.headers else ""
         )

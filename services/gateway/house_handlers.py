@@ -90,6 +90,7 @@ def handlers_of(
         "jwks": jwks,
         "root": root,
         "stream": stream,
+        "feed_socket": stream,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,7 @@ from services.gateway.config import Config
 from services.gateway.door import Door, Ports
 from services.gateway.endpoints import ENDPOINTS, check
 from services.gateway.feed import Feed
+from services.gateway.feed_socket import FeedSockets
 from services.gateway.geo import Geo
 from services.gateway.health import Health, services_of
 from services.gateway.house_handlers import handlers_of
@@ -140,7 +142,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         house = House(base.bus)
         tokens = Tokens(house, base.clock)
         identities = Identities(tokens, base.clock, of_key=house.of_key, of_cookie=house.of_cookie)
-        stream, feed, views = _open_stream(house, tokens, identities, config, base, stack)
+        stream, feed, views, feeds = _open_stream(house, tokens, identities, config, base, stack)
         windows = SharedWindows(
             Path(config.data_dir) / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc
         )
@@ -181,6 +183,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 },
                 mcp=agents.handle,
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
+                feed_socket=lambda request, upgrade: feeds.handle(cast(web.Request, request), upgrade),
                 refresh_market=lambda: house.market_changed(views),
                 learn_revocations=tokens.learn_revocations,
                 follow_account=house.account_changed,
@@ -191,11 +194,16 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         )
         await feed.start()
         await _hear_token_prices(base, stream, door, stack)
+        await feeds.start()
         views.start()
         stream.start()
         server = HttpServer(door)
         await server.start(listener, tls)
-        stack.push_async_callback(server.stop, stream.close)
+
+        async def end_sockets() -> None:
+            await asyncio.gather(stream.close(), feeds.close())
+
+        stack.push_async_callback(server.stop, end_sockets)
         log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
         await _fetch_keys(tokens)
         yield App()
@@ -241,7 +249,7 @@ def _open_stream(
     config: Config,
     base: Bare,
     stack: AsyncExitStack,
-) -> tuple[Stream, Feed, Views]:
+) -> tuple[Stream, Feed, Views, FeedSockets]:
     async def view(principal: Principal, login: int | None) -> SymbolView:
         if login is None and not principal.group:  # no account was chosen yet: what the first one sees
             login = principal.logins[0] if principal.logins else None
@@ -255,6 +263,7 @@ def _open_stream(
     def revoked(fact: SessionRevoked) -> None:
         tokens.revoke(fact)
         stream.revoke(lambda principal: not tokens.allows(principal))
+        feeds.revoke(lambda principal: not tokens.allows(principal))
 
     def changed(person: PersonChanged) -> None:
         identities.changed(person)
@@ -262,6 +271,7 @@ def _open_stream(
 
     ports = StreamPorts(authenticate=identities.of_socket, view=view, history=history, public=token_channel)
     stream = Stream(ports, clock=base.clock)
+    feeds = FeedSockets(base.bus, identities.of_socket)
     views = Views(house.group_view, stream.rebind)
     feed = Feed(
         base.bus,
@@ -275,7 +285,7 @@ def _open_stream(
     stack.callback(REGISTRY.unregister, stream.gauges)
     stack.callback(views.stop)
     stack.callback(feed.stop)
-    return stream, feed, views
+    return stream, feed, views, feeds
 
 
 async def _fetch_keys(tokens: Tokens) -> None:

@@ -57,8 +57,8 @@ def _section(title: str, patterns: Sequence[Pattern]) -> list[str]:
             "",
             f"### {pattern.name}",
             "",
-            f"`{pattern.id}` · {pattern.direction} · {pattern.category} · needs {pattern.min_candles} candles "
-            f"· known {known}",
+            f"`{pattern.id}` · {pattern.direction} · {pattern.category} · needs {pattern.min_candles} "
+            f"candles · known {known}",
             "",
             pattern.description,
             "",

@@ -540,6 +540,15 @@ MONITORS = (
         response=m.FeedPage,
     ),
     _row(
+        "GET",
+        "/feed/ws",
+        'The feed\'s WebSocket: say {"authorization": token} first, then each new event is a frame',
+        tags=("monitors",),
+        access=PUBLIC,
+        local="feed_socket",
+        response=None,
+    ),
+    _row(
         "POST",
         "/feed/ack",
         "Mark events as read",

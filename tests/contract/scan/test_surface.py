@@ -346,6 +346,32 @@ async def test_a_monitor_feeds_its_owner_and_nobody_else(town: Town) -> None:
     assert (usage["monitors"]["used"], usage["monitors"]["active"], usage["tier"]) == (1, 0, "pro")
 
 
+async def test_the_feeds_socket_gives_new_events_to_their_owner_only(town: Town) -> None:
+    caller, other, admin = await person(town), await person(town), await town.admin()
+    symbol = "SOK/USDT"
+    bars = [(at - BARS[0][0], *rest) for at, *rest in BARS]
+    await load(admin, symbol, "1h", bars[:100])
+    for one in (caller, other):
+        await one.done("POST", "/api/v1/monitors", {"name": "all", "symbol_filters": [symbol]})
+    url = caller.url.replace("http", "ws") + "/api/v1/feed/ws"
+    cookie = {"Cookie": f"session={caller.cookie}", **caller.headers}
+    async with caller.session.ws_connect(url) as nobody:
+        await nobody.send_json({"authorization": "nonsense"})
+        assert (await nobody.receive_json())["error"] == "INVALID_TOKEN"
+    async with caller.session.ws_connect(url, headers=cookie) as mine:
+        await mine.send_json({"authorization": "cookie"})
+        assert await mine.receive_json() == {"event": "authorization", "success": True}
+        for bar in bars[100:112]:
+            await load(admin, symbol, "1h", [bar])
+        first = await mine.receive_json(timeout=20)
+        listed = await caller.done("GET", "/api/v1/feed?limit=100")
+        assert first in listed["events"]
+        theirs = (await other.done("GET", "/api/v1/feed?limit=100"))["events"]
+        assert theirs and first["id"] not in {event["id"] for event in theirs}
+        await mine.send_str("nonsense")
+    assert (await refused(caller, "GET", "/api/v1/feed/ws"))[:2] == (400, "invalid_param")
+
+
 async def test_monitors_are_limited_by_tier_and_checked(town: Town) -> None:
     caller = await person(town, "free")
     broken: tuple[Any, ...] = (
