@@ -55,20 +55,34 @@ class Counter:
         self.bad = 0
 
 
+async def ask(head: str, asked: Any) -> dict[str, Any]:
+    """One round of the same request."""
+    count = Counter()
+    loop = asyncio.get_running_loop()
+    for _ in range(asked["readers"]):
+        await loop.create_connection(lambda: Reader(head.encode(), count), "127.0.0.1", asked["port"])
+    await asyncio.sleep(asked["seconds"])
+    count.running = False
+    return {"done": count.done, "bad": count.bad}
+
+
 async def main() -> None:
-    """One round per line asked: ``{port, token, readers, seconds}``."""
+    """One round per line asked: ``{port, token, readers, seconds}``; with ``post`` (a path) and
+    ``body`` that is asked for instead of the settings."""
     read_line()
     write_line({"ready": True})
 
     async def answer(asked: Any) -> dict[str, Any]:
+        if "post" in asked:
+            body = asked["body"]
+            head = (
+                f"POST {asked['post']} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Authorization: Bearer {asked['token']}\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            )
+            return await ask(head, asked)
         head = f"GET /settings HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {asked['token']}\r\n\r\n"
-        count = Counter()
-        loop = asyncio.get_running_loop()
-        for _ in range(asked["readers"]):
-            await loop.create_connection(lambda: Reader(head.encode(), count), "127.0.0.1", asked["port"])
-        await asyncio.sleep(asked["seconds"])
-        count.running = False
-        return {"done": count.done, "bad": count.bad}
+        return await ask(head, asked)
 
     await answer_lines(answer)
 

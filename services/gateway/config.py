@@ -20,4 +20,5 @@ class Config(ProcessConfig, frozen=True, kw_only=True):
     geo_block: str = ""
     feed: str = "synthetic"
     plans_file: str = ""
+    metering: str = "on"
     scan_pro_only: str = "off"

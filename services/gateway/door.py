@@ -105,6 +105,7 @@ class Ports:
     tls: bool = False
     public_url: str = ""
     scan_pro_only: bool = False
+    metered: bool = True
 
 
 @dataclass(slots=True)
@@ -318,7 +319,7 @@ class Door:
         return await self._ports.keyed.once(keyed, lambda: self._command(call, row, asked, caller))
 
     async def _command(self, call: _Call, row: Endpoint, asked: Any, caller: Caller) -> Reply:
-        if row.metered is None:
+        if row.metered is None or not self._ports.metered:
             return (await self._done(call, row, asked, caller)).reply
         order = Order(
             metered=row.metered,

@@ -190,6 +190,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 tls=tls is not None,
                 public_url=config.public_url,
                 scan_pro_only=config.scan_pro_only == "on",
+                metered=config.metering == "on",
             )
         )
         await feed.start()
