@@ -28,7 +28,7 @@ async def load(tx: Connection, store: Store) -> tuple[AlertBook, dict[Key, int]]
         extremes = (seen.high, seen.low)
         book.watch(seen.profile, seen.symbol).start(seen.bid, seen.ask, seen.seq, seen.tick_ms, extremes)
         judged[seen.profile, seen.symbol] = seen.seq
-    for plain in await store.load_plain(tx):
+    async for plain in store.load_plain(tx):
         watch = book.watch(plain.profile, plain.symbol)
         kind = _KINDS[Condition(plain.condition)]
         watch.load(kind, plain.side, plain.targets, plain.ids, plain.repeat_mode == 1)

@@ -14,6 +14,7 @@ from services.alerts.watch import Hit, Referenced, Watch
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 CURSOR_ROWS = 5_000
+CURSOR_PLACES = 50
 COPY_FROM = 500  # hits of one call from which on COPY is worth its round trips
 
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Alert))
@@ -191,9 +192,13 @@ class Store:
         if rows:
             await tx.execute(QUERIES["put_seen"], *map(list, zip(*sorted(rows), strict=True)))
 
-    async def load_plain(self, connection: Connection) -> list[Plain]:
-        """Active alerts that are one level and were judged before."""
-        return [Plain(*row) for row in await connection.fetch(QUERIES["load_plain"])]
+    async def load_plain(self, tx: Connection) -> AsyncIterator[Plain]:
+        """Active alerts that are one level and were judged before; needs a transaction for its cursor.
+
+        A few at a time, since with very many the process must get to renew its lease in between.
+        """
+        async for row in tx.cursor(QUERIES["load_plain"], prefetch=CURSOR_PLACES):
+            yield Plain(*row)
 
     async def load_others(self, tx: Connection) -> AsyncIterator[Alert]:
         """The other active alerts; needs a transaction for its cursor."""
