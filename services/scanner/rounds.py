@@ -22,6 +22,7 @@ from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.errors import AppError
 from libs.common.ids import Uuid
+from libs.common.memory import give_back
 from libs.common.messages.scan import FeedFrame
 from libs.common.outbox import Outbox, Relay
 from libs.common.subjects import FEED_TOLD
@@ -40,7 +41,7 @@ from services.scanner.watching import CONTEXT_READY, RECORD_CLOSED, FeedRow, Wat
 
 log = structlog.get_logger()
 
-PART = 48  # windows computed without a pause, about 10 ms
+PART = 32  # windows computed without a pause, about 10 ms
 ROUND_BARS = 4_000  # new bars in one transaction
 RETRY_S_MAX = 10.0
 IDLE_S = 5.0
@@ -147,6 +148,8 @@ class Rounds:
         tasks = await self._tasks()
         metrics.pending.set(len(self._following.pending))
         if not tasks:
+            if not self._caught_up:
+                give_back()  # loading what was there took much more than holding it does
             self._caught_up = True
             await self._tidy()
             return False
