@@ -64,8 +64,7 @@ class Position:
 FLAT = Position()
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(msgspec.Struct, frozen=True):
     """The numbers of an account (broker 4.2)."""
 
     balance_minor: int
@@ -76,8 +75,14 @@ class Numbers:
     margin_minor: int
     margin_free_minor: int
     equity_minor: int
-    level: Fraction  # in percent, unrounded; 0 without margin
     level_type: int
+
+    @property
+    def level(self) -> Fraction:
+        """The margin level in percent, unrounded; 0 without margin."""
+        if not self.margin_minor:
+            return Fraction(0)
+        return Fraction(self.equity_minor * 100, self.margin_minor)
 
     @property
     def margin_level(self) -> float:
@@ -96,12 +101,13 @@ def numbers(
     """Equity, free margin and level by the formulas of broker 4.4 and 9.3."""
     floating = position.profit_minor + position.storage_minor + position.commission_minor
     equity = balance_minor + credit_minor + floating
-    counted = {
-        FLOATING_NOT: 0,
-        FLOATING_ALL: floating,
-        FLOATING_PROFIT: max(floating, 0),
-        FLOATING_LOSS: min(floating, 0),
-    }[margin_mode]
+    counted = 0
+    if margin_mode == FLOATING_ALL:
+        counted = floating
+    elif margin_mode == FLOATING_PROFIT:
+        counted = max(floating, 0)
+    elif margin_mode == FLOATING_LOSS:
+        counted = min(floating, 0)
     margin = position.margin_minor
     return Numbers(
         balance_minor=balance_minor,
@@ -112,6 +118,5 @@ def numbers(
         margin_minor=margin,
         margin_free_minor=balance_minor + credit_minor + counted - margin,
         equity_minor=equity,
-        level=Fraction(equity * 100, margin) if margin else Fraction(0),
         level_type=level_type,
     )

@@ -15,7 +15,7 @@ from tests.unit.trading.engine.walk import Walk
 
 
 @given(st.integers(0, 10_000), st.integers(0, 1), st.integers(1, 800))
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 def test_a_preview_is_what_happens_then(seed: int, cmd: int, volume: int) -> None:
     walk = Walk(seed)
     for _ in range(40):
