@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from libs.common.bus import encode
 from libs.common.db import Database
 from libs.common.errors import InvalidData
@@ -11,6 +9,7 @@ from libs.common.messages import trading_orders as m
 from libs.common.money import minor_digits
 from services.trading.desk import Desk
 from services.trading.listing import (
+    ALL,
     FINISHED_CMDS,
     HISTORY,
     Condition,
@@ -23,6 +22,8 @@ from services.trading.listing import (
     row_of,
     table,
 )
+from services.trading.position import Trade
+from services.trading.state import Account
 from services.trading.store import Filters, Store
 
 HISTORY_ROWS_MAX = 20_000
@@ -43,29 +44,26 @@ class History:
         if ask.offset > OFFSET_MAX:
             raise InvalidData(f"offset is at most {OFFSET_MAX}")
         account = await self._desk.account(ask.login)
+        market = self._desk.floor.market_of(account)
         by = _filters(ask.trade_type, account.currency, conditions)
-        # What is open is read after what ended, and both again when a commit came between: an order
-        # that closes meanwhile would stand in neither or in both.
-        while True:
-            account = await self._desk.account(ask.login)
-            market = self._desk.floor.market_of(account)
-            opened, totals = open_matches(account, market, ask.trade_type, conditions)
-            page = page_of(len(opened), ask.limit, ask.offset)
-            finished: list[tuple[Any, ...]] = []
-            if by is not None:
-                async with self._database.connection() as connection:
-                    sums = await self._store.finished_totals(connection, ask.login, by)
-                    trades = (
-                        await self._store.finished(connection, ask.login, by, page.limit, page.offset)
-                        if ask.limit
-                        else []
-                    )
-                if await self._desk.account(ask.login) is not account:
-                    continue
-                totals = totals.plus(Totals(*sums))
-                finished = [row_of(trade, account, market) for trade in trades]
-            rows = merged(opened, finished, page, ask.limit, ask.offset)
-            return table(rows, totals, account.currency)
+        if by is None:
+            rows, totals = open_matches(_opened(account), account, market, ask.trade_type, conditions)
+            page = rows[ask.offset : ask.offset + ask.limit]
+            return table(page, totals, account.currency)
+        # What is open and what ended come from one snapshot: an order that closes meanwhile would else
+        # stand in neither or in both.
+        async with (
+            self._database.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            known = await self._store.open_trades(connection, ask.login) if ask.trade_type == ALL else []
+            opened, totals = open_matches(known, account, market, ask.trade_type, conditions)
+            at = page_of(len(opened), ask.limit, ask.offset)
+            sums = await self._store.finished_totals(connection, ask.login, by)
+            trades = await self._store.finished(connection, ask.login, by, at.limit, at.offset)
+        finished = [row_of(trade, account, market) for trade in trades]
+        page = merged(opened, finished, at, ask.limit, ask.offset)
+        return table(page, totals.plus(Totals(*sums)), account.currency)
 
     async def history(self, ask: m.HistoryAsk) -> m.HistoryTable:
         """What ended between two times, newest first (5.11)."""
@@ -78,6 +76,11 @@ class History:
                 connection, ask.login, ask.from_s * 1000, (ask.to_s + 1) * 1000, HISTORY_ROWS_MAX
             )
         return m.HistoryTable(HISTORY, [history_row(row_of(trade, account, market)) for trade in trades])
+
+
+def _opened(account: Account) -> list[Trade]:
+    """Open positions and pending orders."""
+    return [*account.positions(), *account.pendings]
 
 
 def _filters(trade_type: int, currency: str, conditions: list[Condition]) -> Filters | None:

@@ -149,19 +149,19 @@ def history_row(row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def open_matches(
-    account: Account, market: Market, trade_type: int, conditions: Iterable[Condition]
+    trades: Iterable[Trade],
+    account: Account,
+    market: Market,
+    trade_type: int,
+    conditions: Sequence[Condition],
 ) -> tuple[list[tuple[Any, ...]], Totals]:
-    """The open positions and pending orders that match, newest first, and their totals."""
-    chosen: list[Trade] = []
-    if trade_type in (ALL, OPEN):
-        chosen += account.positions()
-    if trade_type in (ALL, PENDING):
-        chosen += account.pendings
-    wanted = list(conditions)
+    """Those of an account's open ``trades`` that match, newest first, and their totals."""
+    kinds = {ALL: (True, False), OPEN: (False,), PENDING: (True,)}.get(trade_type, ())
+    chosen = [trade for trade in trades if trade.is_pending in kinds]
     rows, totals = [], Totals()
     for trade in sorted(chosen, key=lambda trade: trade.order, reverse=True):
         row = row_of(trade, account, market)
-        if all(condition.holds(row) for condition in wanted):
+        if all(condition.holds(row) for condition in conditions):
             rows.append(row)
             profit, _ = live(trade, account, market)
             totals = totals.plus(Totals(1, profit, trade.storage_minor, trade.commission_minor, trade.volume))

@@ -98,8 +98,11 @@ class Store:
         row = await connection.fetchrow(QUERIES["account"], login)
         if row is None:
             return None
-        trades = await connection.fetch(QUERIES["open_trades"], login)
-        return restored(account_of(row), map(trade_of, trades))
+        return restored(account_of(row), await self.open_trades(connection, login))
+
+    async def open_trades(self, connection: Connection, login: int) -> list[Trade]:
+        """The open positions and pending orders of an account."""
+        return [trade_of(row) for row in await connection.fetch(QUERIES["open_trades"], login)]
 
     async def load_busy(self, connection: Connection) -> list[Account]:
         """Every account that has an open position or a pending order."""
