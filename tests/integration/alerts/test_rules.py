@@ -14,11 +14,13 @@ from libs.common.bus import Entry
 from libs.common.bus_nats import NatsBus
 from libs.common.errors import RemoteError
 from libs.common.messages import alert_rules as m
-from libs.common.messages.market import CandlesPut
+from libs.common.messages.market import CandlesAsk, CandlesPut, QuoteIn, QuotesPut
 from libs.common.messages.scanner import RegimeFlipped
 from libs.common.subjects import (
     ALERTS_NOTICE,
+    CANDLES,
     CANDLES_PUT,
+    QUOTES_PUT,
     REGIME_FLIPPED,
     RULE_CREATE,
     RULE_DELETE,
@@ -207,3 +209,40 @@ async def test_owners_change_their_own_rules_within_bounds(running: House, bus: 
 
 async def _some(asked: Any) -> bool:
     return bool(await asked)
+
+
+async def test_bars_that_ticks_close_are_judged_like_those_a_test_finds(running: House, bus: NatsBus) -> None:
+    minute_ms = 60_000
+    begin_ms = (int(time.time()) // 60 - 120) * minute_ms
+    walk = market(4, 90)
+
+    async def quote(rows: list[list[float]], first: int) -> None:
+        quotes = [
+            QuoteIn(symbol="GBPUSD", bid=price, ask=price + 0.1, time=begin_ms + n * minute_ms + at * 10_000)
+            for n, row in enumerate(rows, start=first)
+            for at, price in enumerate(row[1:5])
+        ]
+        await bus.request(QUOTES_PUT, QuotesPut(quotes=quotes))
+
+    await quote(walk[:10], 0)
+    rule = await create(bus, body(symbol="GBPUSD", timeframe="1m"))
+    for at in range(10, 90, 10):
+        await quote(walk[at : at + 10], at)
+
+    async def stored() -> list[list[float]]:
+        ask = CandlesAsk(symbol="GBPUSD", frame="1M", from_s=0, to_s=int(time.time()))
+        table = await bus.request(CANDLES, ask)
+        return [[row[5] * 1000, *row[:5]] for row in table.data]
+
+    bars = [row for row in await stored() if row[0] < begin_ms + 89 * minute_ms]
+    said = orjson.loads(orjson.dumps(msgspec.to_builtins(body())))
+
+    async def agreed() -> bool:
+        """The rule was armed when some bar was the last closed one; from there on both find the same."""
+        found = [hit.bar_open * 1000 for hit in await hits(bus, rule.id)]
+        return any(
+            found == [bar for bar, _, _ in oracle.hits(said, bars, first, {}, minute_ms)] and len(found) > 3
+            for first in range(8, 12)
+        )
+
+    await wait_until(agreed)
