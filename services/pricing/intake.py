@@ -90,8 +90,9 @@ class Intake:
     async def ask_anchors(self) -> None:
         """Ask every source whose circuit is closed, all at once."""
         now_ms = self._clock.now_ms()
-        let = set(self._desk.oracle.to_ask([source.name for source in self._anchors], now_ms))
-        asked = [source for source in self._anchors if source.name in let]
+        remote = [source.name for source in self._anchors if source.remote]
+        let = set(self._desk.oracle.to_ask(remote, now_ms))
+        asked = [source for source in self._anchors if not source.remote or source.name in let]
         answers = await asyncio.gather(*(self._ask(source) for source in asked))
         said = [answer for answer in answers if isinstance(answer, SourcePrice)]
         errors = {

@@ -25,10 +25,13 @@ from services.pricing.paths import (
     portions,
     ratio_of,
 )
+from services.pricing.single import price_one
 from services.pricing.tokens import Pool
 from services.pricing.valuation import Valuation
 
 WHOLE_SHARE = 0.5  # when so many tokens may change, all are priced
+FEW_POOLS = 40  # up to so many pools and tokens a loop beats the arrays
+FEW_TOKENS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,24 +116,42 @@ class Pricer:
                 return self._price_all()
             for token in valued:
                 moved.update(graph.touching[token])
-        changed = np.fromiter(moved, np.int64, len(moved))
-        graph.weigh(self.value, changed)
-        touched = {int(token) for token in graph.a[changed]} | {int(token) for token in graph.b[changed]}
-        for token in touched:
-            graph.weigh_node(token)
         before = self.edges
         found = before.reaching(graph, moved)
-        if not before.holds(graph, changed.tolist()):
+        if len(moved) <= FEW_POOLS:
+            graph.weigh_few(self._valuation.prices, moved)
+        else:
+            graph.weigh(self.value, np.fromiter(moved, np.int64, len(moved)))
+        for token in {end for pool in moved for end in graph.ends_list[pool]}:
+            graph.weigh_node(token)
+        if not before.holds(graph, moved):
             # Other pools may come in or go out with the changed ones, far from them.
             self._edges = None
             return self._price_all()
         found.discard(graph.anchor)
         if len(found) > WHOLE_SHARE * graph.size:
             return self._price_all()
-        again = np.fromiter(sorted(found), np.int64, len(found))
-        if again.size:
-            self._price(again)
-        return again
+        if len(found) <= FEW_TOKENS and not self.rules.unique_pools:
+            for token in found:
+                self._price_single(token)
+        else:
+            self._price(np.fromiter(sorted(found), np.int64, len(found)))
+        return np.fromiter(sorted(found), np.int64, len(found))
+
+    def _price_single(self, token: int) -> None:
+        """Price one token anew."""
+        priced = price_one(self.graph, self.edges, token, self.anchor.confidence)
+        most, count = self.rules.paths_max, len(priced.paths)
+        empty, hops = most - count, self.rules.hops_max
+        self.ratio[token], self.confidence[token] = priced.ratio, priced.confidence
+        self.variation[token], self.kept[token] = priced.variation, priced.kept
+        self.count[token] = count
+        self.keep[token] = [*priced.keep, *[False] * empty]
+        self.weight[token] = [*(path.weight for path in priced.paths), *[0.0] * empty]
+        columns = [(*path.edges, *(-1,) * (hops - len(path.edges))) for path in priced.paths]
+        self.path_edges[:, token] = -1
+        if columns:
+            self.path_edges[:, token, :count] = np.array(columns).T
 
     def _weigh_all(self) -> None:
         graph = self.graph

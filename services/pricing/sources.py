@@ -35,10 +35,12 @@ class PoolSource(Protocol):
 
 
 class AnchorSource(Protocol):
-    """Gives the anchor's price in USD. A lower priority counts more."""
+    """Gives the anchor's price in USD. A lower priority counts more; what is not ``remote`` costs nothing to
+    ask, so it is asked again at once after a failure."""
 
     name: str
     priority: int
+    remote: bool
 
     async def price(self) -> float:
         """The price now; raises SourceFailed."""

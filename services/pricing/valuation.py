@@ -48,6 +48,11 @@ class Valuation:
         self._confidence: list[float] = []
         self._level: list[int] = []
 
+    @property
+    def prices(self) -> list[float]:
+        """``price`` as a list."""
+        return self._price
+
     def full(self, seeds: dict[int, tuple[float, float]], ua: Floats, ub: Floats) -> None:
         """Value everything anew from ``seeds`` (token → price, confidence)."""
         rules, count = self._rules, len(self.price)

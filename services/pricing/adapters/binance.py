@@ -13,6 +13,7 @@ class Binance:
 
     name = "binance"
     priority = 3
+    remote = True
 
     def __init__(self, web: Web, url: str) -> None:
         self._web = web

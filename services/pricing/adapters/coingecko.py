@@ -13,6 +13,7 @@ class CoinGecko:
 
     name = "coingecko"
     priority = 1
+    remote = True
 
     def __init__(self, web: Web, url: str) -> None:
         self._web = web

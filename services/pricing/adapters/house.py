@@ -84,6 +84,7 @@ class HouseAnchor:
 
     name = "market"
     priority = 0
+    remote = False
 
     def __init__(self, quotes: HouseQuotes, symbols: Sequence[str]) -> None:
         self._quotes = quotes

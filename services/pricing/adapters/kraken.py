@@ -21,6 +21,7 @@ class Kraken:
 
     name = "kraken"
     priority = 2
+    remote = True
 
     def __init__(self, web: Web, url: str) -> None:
         self._web = web
