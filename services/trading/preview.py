@@ -6,6 +6,8 @@ is used up. A pending order is weighed as if it were filled at its price now.
 
 from __future__ import annotations
 
+from itertools import count
+
 import msgspec
 
 from libs.common.errors import AppError
@@ -23,6 +25,7 @@ from services.trading.position import BUY, SELL, Trade, side_of
 from services.trading.risk import is_stopped_out
 from services.trading.state import Account, apply
 
+_NUMBERS = 2**62  # stand in for order numbers: above all that are there, as a new one would be
 _HIGHEST = 1_000  # times the price of now: above it no stop-out is looked for
 
 
@@ -45,7 +48,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 def preview(account: Account, asked: OpenTrade | PlacePending, market: Market, now_ms: int) -> Preview:
     """What ``asked`` would do to ``account``."""
     plain = msgspec.structs.replace(account, fill_profile="")
-    outcome = decide(plain, asked, market, now_ms, lambda: 0)
+    outcome = decide(plain, asked, market, now_ms, count(_NUMBERS).__next__)
     if outcome.refusal is not None:
         return Preview(refusal=outcome.refusal)
     filled = _filled(plain, outcome, market, now_ms)
@@ -89,7 +92,7 @@ def stop_out_points(account: Account, market: Market, symbol: str) -> int:
 def _filled(account: Account, outcome: Outcome, market: Market, now_ms: int) -> tuple[Trade, Account] | None:
     """The order as a position, and the account with it."""
     for event in outcome.events:
-        if isinstance(event, e.TradeOpened) and not event.trade.order:
+        if isinstance(event, e.TradeOpened):
             return event.trade, outcome.account
         if isinstance(event, e.PendingPlaced):
             return _as_if(account, event.trade, market, now_ms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.trading import commands as c
@@ -15,6 +15,7 @@ from tests.unit.trading.engine.walk import Walk
 
 
 @given(st.integers(0, 10_000), st.integers(0, 1), st.integers(1, 800))
+@example(493, 0, 1)  # under netting, with what is left of the position it was closed against
 @settings(max_examples=40, deadline=None)
 def test_a_preview_is_what_happens_then(seed: int, cmd: int, volume: int) -> None:
     walk = Walk(seed)
