@@ -16,6 +16,7 @@ from libs.common.subjects import ALERTS_NOTICE
 from services.alerts.rule import Hit, Rule
 
 STORM = 5  # hits of one account on one bar that are told one by one
+CAUGHT_UP = "[caught up]"  # as the log of price alerts says it
 NAMED = 10  # rules a summary names
 TOLD = frozenset({"yes", "summary"})
 
@@ -52,9 +53,19 @@ def _notice(
     else:
         title = f"{len(told)} rules fired on {rule.symbol} {rule.timeframe}"
         names = [_name(r) for r, _ in told[:NAMED]]
-        more = [f"… and {len(told) - NAMED} more"] if len(told) > NAMED else []
-        text = "\n".join([*names, *more])
-        data = {"rule_ids": [r.id for r, _ in told], "count": len(told), "bar_close": hit.close_ms // 1000}
+        more = len(told) - len(names)
+        text = "\n".join([*names, f"… and {more} more"] if more else names)
+        data = {
+            "rule_ids": [r.id for r, _ in told],
+            "count": len(told),
+            "names": names,
+            "symbol": rule.symbol,
+            "timeframe": rule.timeframe,
+            "bar_close": hit.close_ms // 1000,
+            "time_ms": hit.close_ms,
+        }
+        if more:
+            data["unnamed"] = more
     return Notice(
         event_id=event_id,
         login=login,
@@ -76,7 +87,7 @@ def _one(rule: Rule, hit: Hit, now_ms: int, frame: Timeframe) -> tuple[str, str,
     elif hit.held_back:
         lines.append(f"Fired {hit.held_back} times before, while it had to be quiet.")
     if late:
-        lines.append("[caught up]")
+        lines.append(CAUGHT_UP)
     data: dict[str, object] = {
         "rule_id": rule.id,
         "name": rule.body.name,
@@ -89,7 +100,13 @@ def _one(rule: Rule, hit: Hit, now_ms: int, frame: Timeframe) -> tuple[str, str,
         "held_back": hit.held_back,
         "summary": hit.told == "summary",
         "caught_up": late,
+        "rule_name": _name(rule),
+        "time_ms": hit.close_ms,
     }
+    if hit.held_back:
+        data["held_count"] = hit.held_back
+    if late:
+        data["caught_mark"] = CAUGHT_UP
     return f"{_name(rule)}: {rule.symbol} {hit.price:g}", "\n".join(lines), data
 
 

@@ -46,7 +46,9 @@ FACT_BYTES_MAX = 64 * 1024
 KNOWN_MAX = 100_000  # logins remembered as known; then the set begins anew
 OWNER_ATTEMPTS = 6  # so often a fact waits for auth to say whose account it is
 # Message keys with a template of ours; others show the title and text of the fact.
-WRITTEN_HERE = frozenset({"PRICE_ALERT", "OPEN_ORDER", "MARGIN_CALL", "STOP_OUT", "TRADE_REJECTED"})
+WRITTEN_HERE = frozenset(
+    {"PRICE_ALERT", "ALERT_RULE", "ALERT_RULES", "OPEN_ORDER", "MARGIN_CALL", "STOP_OUT", "TRADE_REJECTED"}
+)
 HEADER_TRACE = "traceparent"
 
 

@@ -427,6 +427,9 @@ def test_a_storm_is_told_as_one_and_names_how_many(count: int, notices: int) -> 
     assert len(facts) == notices
     found = [msgspec.json.decode(fact.payload, type=Notice) for fact in facts]
     assert sum(notice.data.get("count", 1) for notice in found) == count
+    # What the texts of the notifier are filled with.
+    needed = {"rule_name", "price", "message"} if count <= STORM else {"count", "names"}
+    assert all(needed | {"symbol", "timeframe", "time_ms"} <= set(notice.data) for notice in found)
     if count > STORM:
         assert found[0].data["rule_ids"] == list(range(1, count + 1))
         assert len(found[0].text.splitlines()) == min(count, NAMED) + (count > NAMED)
