@@ -25,7 +25,8 @@ def _headers(form_targets: str) -> dict[str, str]:
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none';"
         f" frame-ancestors 'none'; form-action 'self' {form_targets}".rstrip(),
         "X-Frame-Options": "DENY",
-        "Referrer-Policy": "no-referrer",
+        # With no-referrer browsers would send our own forms with "Origin: null", as foreign ones.
+        "Referrer-Policy": "same-origin",
         "Cache-Control": "no-store",
     }
 
@@ -101,7 +102,10 @@ def consent_page(
         form = _sign_in_form(csrf, back, failed)
         shown = " open" if failed or not may_agree else ""
         body.append(f"<details{shown}><summary>Sign in to use your own account</summary>{form}</details>")
-    body.append('<p class="soft">You can end this at any time under <a href="/oauth/grants">grants</a>.</p>')
+        body.append('<p class="soft">Without an account only the app itself can give the key back.</p>')
+    else:
+        ends = 'You can end this at any time under <a href="/oauth/grants">grants</a>.'
+        body.append(f'<p class="soft">{ends}</p>')
     return _page(f"{asked.client_name} wants to connect", "".join(body), 200, target_of(asked.redirect_uri))
 
 

@@ -56,6 +56,7 @@ async def test_one_click_without_an_account_gives_a_free_key(town: Town) -> None
     assert "Claude wants to connect" in text
     assert "app.example" in text
     assert page.headers["X-Frame-Options"] == "DENY"
+    assert page.headers["Referrer-Policy"] == "same-origin", "or browsers send our forms as foreign ones"
     policy = page.headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in policy
     assert "form-action 'self' https://app.example" in policy

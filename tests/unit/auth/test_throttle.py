@@ -72,6 +72,12 @@ def test_each_closing_lasts_twice_as_long_up_to_eight_hours() -> None:
     assert max(waits) == 480
 
 
+def test_a_failure_counts_for_less_than_a_quarter_of_an_hour() -> None:
+    nine = [Failure(0, True)] * (SAME_MAX - 1)
+    assert wait_s([Failure(WINDOW_MS, True), *nine], WINDOW_MS) == 0
+    assert wait_s([Failure(WINDOW_MS - 1, True), *nine], WINDOW_MS - 1) == 900
+
+
 def test_a_day_later_everything_is_forgotten() -> None:
     failures = [Failure(0, True)] * 20
     assert wait_s(failures, 0) == 1800
