@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -198,16 +200,28 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         await feeds.start()
         views.start()
         stream.start()
-        server = HttpServer(door)
-        await server.start(listener, tls)
-
-        async def end_sockets() -> None:
-            await asyncio.gather(stream.close(), feeds.close())
-
-        stack.push_async_callback(server.stop, end_sockets)
-        log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
+        await _listen(door, listener, tls, stream, feeds, stack)
         await _fetch_keys(tokens)
         yield App()
+
+
+async def _listen(
+    door: Door,
+    listener: socket.socket,
+    tls: ssl.SSLContext | None,
+    stream: Stream,
+    feeds: FeedSockets,
+    stack: AsyncExitStack,
+) -> None:
+    """Take connections; at the end the sockets go first."""
+    server = HttpServer(door)
+    await server.start(listener, tls)
+
+    async def end_sockets() -> None:
+        await asyncio.gather(stream.close(), feeds.close())
+
+    stack.push_async_callback(server.stop, end_sockets)
+    log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
 
 
 def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base: Bare) -> oauth.OAuthPorts:

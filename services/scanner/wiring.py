@@ -89,17 +89,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             ids=base.ids,
             kept_days=config.scanner_record_days,
         )
-        brief_store = BriefStore()
-        keeper = Keeper(history, base.database, brief_store, base.clock)
-        stack.push_async_callback(keeper.close)
-        briefs = Briefs(
-            source=history,
-            database=base.database,
-            store=brief_store,
-            clock=base.clock,
-            keeper=keeper,
-            methodology_url=config.methodology_url,
-        )
+        briefs = _briefs(config, base, history, stack)
 
         def heard(stored: Stored) -> None:
             market.take(decode(stored.payload, InstrumentChanged).instrument)
@@ -117,6 +107,21 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             ],
             problems=[rounds.problem],
         )
+
+
+def _briefs(config: ScannerConfig, base: Base, history: History, stack: AsyncExitStack) -> Briefs:
+    """The analysis surface, with what it keeps to tell the past of patterns."""
+    store = BriefStore()
+    keeper = Keeper(history, base.database, store, base.clock)
+    stack.push_async_callback(keeper.close)
+    return Briefs(
+        source=history,
+        database=base.database,
+        store=store,
+        clock=base.clock,
+        keeper=keeper,
+        methodology_url=config.methodology_url,
+    )
 
 
 async def _run(rounds: Rounds, base: Base) -> None:

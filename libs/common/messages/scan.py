@@ -225,9 +225,6 @@ class Showcase(msgspec.Struct, frozen=True, kw_only=True):
     records: Sequence[ReducedRecord]
 
 
-# ── watchlists ────────────────────────────────────────────────────────────────────────────────────
-
-
 class PersonAsk(msgspec.Struct, frozen=True, kw_only=True):
     """What one person has; ``tier`` says how much of it."""
 
@@ -266,9 +263,6 @@ class WatchlistRemove(msgspec.Struct, frozen=True, kw_only=True):
 
     person_id: int
     id: str
-
-
-# ── symbols, contexts ─────────────────────────────────────────────────────────────────────────────
 
 
 class StatusAsk(msgspec.Struct, frozen=True):
