@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from msgspec import UNSET
@@ -65,7 +66,7 @@ class Briefs:
     async def brief(self, ask: m.BriefAsk) -> m.Brief:
         """The newest candles and their structure; remembered for the holder's next delta."""
         symbol, bars = await self._bars(ask.ticker, ask.timeframe, ask.limit, CANDLES_MIN)
-        now = snapshot(bars)
+        now = _with_decimals(snapshot(bars), ask.decimals)
         if ask.holder:
             await self._look(ask.holder, symbol, ask.timeframe, seen_of(now))
         evidence = await self._keeper.evidence(ask.timeframe, now) if ask.evidence else None
@@ -74,7 +75,7 @@ class Briefs:
     async def delta(self, ask: m.DeltaAsk) -> m.Delta:
         """What is new since the holder's last look, with the brief when there is something."""
         symbol, bars = await self._bars(ask.ticker, ask.timeframe, ask.limit, CANDLES_MIN)
-        now = snapshot(bars)
+        now = _with_decimals(snapshot(bars), ask.decimals)
         seen = seen_of(now)
         before = await self._look(ask.holder, symbol, ask.timeframe, seen) if ask.holder else None
         notes = notes_of(before, seen)
@@ -91,7 +92,7 @@ class Briefs:
             header=rendering.header_of(
                 symbol, ask.timeframe, await self._source.source(symbol, ask.timeframe), bars
             ),
-            codec=rendering.codec_of(bars, snapshot(bars)),
+            codec=rendering.codec_of(bars, _with_decimals(snapshot(bars), ask.decimals)),
             disclaimer=rendering.DISCLAIMER,
         )
 
@@ -165,3 +166,7 @@ class Briefs:
     async def _look(self, holder: str, symbol: str, timeframe: str, now: Seen) -> Seen | None:
         async with self._database.connection() as connection:
             return await self._store.look(connection, holder, symbol, timeframe, now, self._clock.now_ms())
+
+
+def _with_decimals(now: Snapshot, decimals: int | None) -> Snapshot:
+    return now if decimals is None else replace(now, precision=decimals)

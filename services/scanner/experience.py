@@ -69,6 +69,10 @@ class Experience:
         self._signs: dict[str, int] = {}
         self._baselines: dict[str, list[Floats]] = defaultdict(list)
 
+    def __bool__(self) -> bool:
+        """Whether any formation was counted."""
+        return bool(self._outcomes)
+
     def add(
         self, timeframe: str, open_ms: NDArray[np.int64], close: Floats, occurrences: Iterable[Occurrence]
     ) -> None:

@@ -1,7 +1,8 @@
 """Keeps what came after earlier formations, and which formations show now.
 
 Lifecycle: counted when somebody asks first, and again when what is there is old; meanwhile the old is given.
-Counting reads closed candles and stored detections, so nothing in it knows more than was known at its bar.
+Of thousands of symbols the first to ask get an answer without it, while counting goes on. Counting reads
+closed candles and stored detections, so nothing in it knows more than was known at its bar.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from services.scanner.snapshot import Snapshot
 log = structlog.get_logger()
 
 OLD_S = 600.0  # counted again after this, or after a hundred times what counting took
+EMPTY_S = 2.0  # that nothing is there yet is not believed for long
 OLD_FACTOR = 100.0
+PATIENCE_S = 4.0  # how long the first ones who ask wait; then they are told without it
 
 
 class ClosedBars(Protocol):
@@ -101,7 +104,7 @@ class Keeper:
             self._counting = asyncio.create_task(self._count(), name="experience")
             self._counting.add_done_callback(self._counted)
         if self._old_s < 0 and self._counting is not None:
-            await asyncio.shield(self._counting)
+            await asyncio.wait([self._counting], timeout=PATIENCE_S)
 
     def _counted(self, task: asyncio.Task[None]) -> None:
         self._counting = None
@@ -126,7 +129,8 @@ class Keeper:
             await asyncio.sleep(0)  # whoever waits for a brief goes first
         now_s = self._clock.monotonic_s()
         self._experience, self._showing = experience, showing
-        self._old_s = now_s + max(OLD_S, OLD_FACTOR * (now_s - begun_s))
+        kept_s = OLD_S if experience else EMPTY_S
+        self._old_s = now_s + max(kept_s, OLD_FACTOR * (now_s - begun_s))
 
 
 def class_of(symbol: str) -> str:

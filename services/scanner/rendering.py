@@ -101,7 +101,7 @@ def regime_of(now: Snapshot) -> m.RegimeSeen:
 
 def indicators_of(now: Snapshot) -> m.Indicators:
     """RSI and EMA; an EMA below 1 has the decimals of the codec."""
-    digits = 2 if now.ema_fast >= 1 else now.precision
+    digits = max(2, now.precision) if now.ema_fast >= 1 else now.precision
     return m.Indicators(
         rsi=m.Reading(v=shown(now.rsi, 2), state=now.rsi_state),
         ema=m.Reading(v=shown(now.ema_fast, digits), state=now.ema_state),

@@ -19,7 +19,8 @@ class BriefAsk(msgspec.Struct, frozen=True, kw_only=True):
     """A brief of the newest ``limit`` candles.
 
     ``fields`` None is every section. ``holder`` says whose look it is, so that a delta knows what was seen;
-    "" is nobody's. ``evidence`` adds to each pattern what came after it before.
+    "" is nobody's. ``evidence`` adds to each pattern what came after it before. ``decimals`` of prices
+    stand for those the highest high says.
     """
 
     ticker: str
@@ -28,6 +29,7 @@ class BriefAsk(msgspec.Struct, frozen=True, kw_only=True):
     fields: Sequence[Section] | None = None
     holder: str = ""
     evidence: bool = False
+    decimals: int | None = None
 
 
 class DeltaAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,7 @@ class DeltaAsk(msgspec.Struct, frozen=True, kw_only=True):
     timeframe: str
     limit: int
     holder: str = ""
+    decimals: int | None = None
 
 
 class CandlesAsk(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +48,7 @@ class CandlesAsk(msgspec.Struct, frozen=True, kw_only=True):
     ticker: str
     timeframe: str
     limit: int
+    decimals: int | None = None
 
 
 class AnalogsAsk(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,9 @@ CandleCount = Annotated[
     int, Meta(ge=CANDLES_MIN, le=2**53 - 1, description="How many candles; above 1,000 counts as 1,000.")
 ]
 Bars = Annotated[int, Meta(ge=ANALOG_MIN, le=ANALOG_MAX, description="In candles.")]
+Decimals = Annotated[
+    int, Meta(ge=0, le=8, description="Decimals of prices, in place of those the highest high says.")
+]
 Market = Literal["crypto", "stock"]
 Pattern = Literal[
     "bullish_engulfing",
@@ -61,6 +64,7 @@ class CandlesRequest(msgspec.Struct, frozen=True, kw_only=True):
     ticker: Ticker
     timeframe: Timeframe
     limit: CandleCount | None = None
+    decimals: Decimals | None = None
 
 
 class BriefRequest(CandlesRequest, frozen=True, kw_only=True):
@@ -191,6 +195,7 @@ def _brief(request: BriefRequest, caller: Caller) -> analysis.BriefAsk:
         fields=request.fields,
         holder=holder_of(caller.principal),
         evidence=request.evidence,
+        decimals=request.decimals,
     )
 
 
@@ -201,6 +206,7 @@ def _demo(request: BriefRequest, caller: Caller) -> analysis.BriefAsk:
         limit=min(request.limit or CANDLES_DEMO, CANDLES_DEMO),
         fields=request.fields,
         evidence=request.evidence,
+        decimals=request.decimals,
     )
 
 
@@ -210,6 +216,7 @@ def _delta(request: CandlesRequest, caller: Caller) -> analysis.DeltaAsk:
         timeframe=request.timeframe,
         limit=_limit(request.limit),
         holder=holder_of(caller.principal),
+        decimals=request.decimals,
     )
 
 
@@ -219,7 +226,10 @@ def _delta_cost(answer: bytes, asked: Any) -> Cost:
 
 def _candles(request: CandlesRequest, caller: Caller) -> analysis.CandlesAsk:
     return analysis.CandlesAsk(
-        ticker=request.ticker, timeframe=request.timeframe, limit=_limit(request.limit)
+        ticker=request.ticker,
+        timeframe=request.timeframe,
+        limit=_limit(request.limit),
+        decimals=request.decimals,
     )
 
 

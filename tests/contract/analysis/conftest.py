@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest_asyncio
 
+from libs.common.candles import BY_NAME
+from libs.common.db import open_database
 from services.scanner.bars import Bars
-from tests.conftest import empty_streams
+from tests.conftest import empty_streams, wait_until
 from tests.contract.auth.people import Caller, Town
 from tests.databases import Databases
 from tests.house import House
@@ -36,6 +38,18 @@ async def load(admin: Caller, symbol: str, timeframe: str, bars: Bars) -> None:
         await admin.done("POST", "/admin/candles", body)
 
 
+async def judged(dsn: str, symbol: str, open_ms: int) -> None:
+    """Wait until the scanner has judged the hourly bars of a symbol up to here."""
+    async with open_database(dsn, application="test") as database:
+
+        async def done() -> bool:
+            async with database.connection() as connection:
+                sql = "SELECT 1 FROM scanner.place WHERE symbol = $1 AND timeframe = $2 AND done_ms >= $3"
+                return bool(await connection.fetchval(sql, symbol, BY_NAME["1h"].id, open_ms))
+
+        await wait_until(done, timeout_s=60)
+
+
 @pytest_asyncio.fixture(scope="module")
 async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
     """Everything that answers the surface; callers of the US are refused where the proxy says so."""
@@ -61,6 +75,7 @@ async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) ->
             await load(admin, WAVE, "1h", D)
             await load(admin, SHORT, "1h", BARS.cut(0, 19))
             await town.close()
+            await judged(dsns["scanner"], PAIR, int(BARS.open_ms[-1]))
             yield house
         finally:
             await house.stop()

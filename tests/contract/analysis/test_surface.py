@@ -475,3 +475,24 @@ async def test_the_table_lists_what_shows_now_the_highest_rate_first(key: Caller
     for wrong in ({"limit": 501}, {"limit": 0}, {"minBaseRate": 1.1}, {"minLift": -1.1}, {"pattern": "moon"}):
         refused = await ask(key, "/v1/scan", wrong)
         assert (refused.status, refused.code) == (400, "INVALID_PARAM")
+
+
+async def test_decimals_are_those_asked_for_and_change_nothing_that_is_computed(key: Caller) -> None:
+    window = BARS.last(200)
+    for path in ("brief", "candles"):
+        plainly = (await ask(key, f"/v1/{path}", ASK)).json
+        asked = (await ask(key, f"/v1/{path}", {**ASK, "decimals": 1})).json
+        assert (plainly["codec"]["precision"], asked["codec"]["precision"]) == (2, 1)
+        first = asked["codec"]["rows"].split(";")[0].split(",")
+        assert first[0] == structure.text(float(window.open[0]), 1)
+        assert asked["codec"]["sax"] == plainly["codec"]["sax"]
+        if path == "brief":
+            assert asked["analysis"]["patterns"] == plainly["analysis"]["patterns"]
+            assert asked["analysis"]["nl"] == plainly["analysis"]["nl"]
+            for side in ("support", "resistance"):
+                levels = zip(
+                    asked["analysis"]["levels"][side], plainly["analysis"]["levels"][side], strict=True
+                )
+                assert all(abs(a["price"] - b["price"]) <= 0.06 for a, b in levels)
+    for wrong in (-1, 9, "two"):
+        assert (await ask(key, "/v1/brief", {**ASK, "decimals": wrong})).code == "INVALID_PARAM"

@@ -66,7 +66,7 @@ async def test_the_page_draws_the_candles_it_asked_for(house: House, tmp_path: P
     assert f">{answer['analysis']['nl']}</p>" in unescape(page)
     assert page.count("<canvas") >= 2
     for level in (*answer["analysis"]["levels"]["support"], *answer["analysis"]["levels"]["resistance"]):
-        assert f" {level['price']}</td>" in page
+        assert f" {level['price']:.2f}</td>" in page
     assert len(answer["analysis"]["patterns"]) >= 4
     for pattern in answer["analysis"]["patterns"]:
         assert pattern["name"].replace("_", " ") in page

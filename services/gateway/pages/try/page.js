@@ -96,20 +96,20 @@ function fill(table, rows) {
   }));
 }
 
-function tell(brief) {
+function tell(brief, decimals) {
   const { regime, indicators, levels, patterns } = brief.analysis;
   byId("line").textContent = brief.analysis.nl;
   fill(byId("figures"), [
     ["trend", `${regime.trend}, strength ${regime.strength}`],
     ["ATR of the close", `${regime.volPct} %`],
     ["RSI 14", `${indicators.rsi.v} ${indicators.rsi.state}`],
-    ["EMA 20", `${indicators.ema.v} ${words(indicators.ema.state)}`],
+    ["EMA 20", `${indicators.ema.v.toFixed(decimals)} ${words(indicators.ema.state)}`],
     ["SAX", brief.codec.sax],
     ["candles", `${brief.header.n} of ${brief.header.src}`],
   ]);
   fill(byId("levels"), [
-    ...levels.resistance.map((level) => [`resistance ${level.price}`, level.strength, "down"]),
-    ...levels.support.map((level) => [`support ${level.price}`, level.strength, "up"]),
+    ...levels.resistance.map((level) => [`resistance ${level.price.toFixed(decimals)}`, level.strength, "down"]),
+    ...levels.support.map((level) => [`support ${level.price.toFixed(decimals)}`, level.strength, "up"]),
   ]);
   fill(byId("patterns"), patterns.map((p) => [`${words(p.name)}, candle ${p.at + 1}`, p.confidence]));
   byId("none").hidden = patterns.length > 0;
@@ -118,15 +118,21 @@ function tell(brief) {
   byId("details").hidden = byId("answer").hidden = false;
 }
 
+function decimalsOf(brief) {
+  const prices = brief.codec.rows.split(";").flatMap((row) => row.split(",").slice(0, 4));
+  return Math.max(...prices.map((price) => (price.split(".")[1] || "").length));
+}
+
 function draw(brief) {
   const { candles, dated } = candlesOf(brief);
-  const series = newChart(brief.codec.precision, dated);
+  const decimals = decimalsOf(brief);
+  const series = newChart(decimals, dated);
   series.setData(candles);
   drawLevels(series, brief.analysis.levels);
   drawPatterns(series, candles, brief.analysis.patterns);
   // Room to the right, so that no level's name covers the newest candles.
   chart.timeScale().setVisibleLogicalRange({ from: -1, to: candles.length * 1.16 });
-  tell(brief);
+  tell(brief, decimals);
   document.body.dataset.candles = candles.length;
 }
 
@@ -136,7 +142,8 @@ async function ask(ticker, timeframe) {
     const answer = await fetch("/v1/demo", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ ticker, timeframe }),
+      // Every digit there is: pairs such as EURUSD live behind the second decimal.
+      body: JSON.stringify({ ticker, timeframe, decimals: 8 }),
     });
     const body = await answer.json();
     if (!answer.ok) throw new Error(body.message || body.error);
