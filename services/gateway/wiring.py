@@ -197,7 +197,6 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         )
         await feed.start()
         await _hear_token_prices(base, stream, door, stack)
-        await feeds.start()
         views.start()
         stream.start()
         await _listen(door, listener, tls, stream, feeds, stack)
@@ -214,6 +213,7 @@ async def _listen(
     stack: AsyncExitStack,
 ) -> None:
     """Take connections; at the end the sockets go first."""
+    await feeds.start()
     server = HttpServer(door)
     await server.start(listener, tls)
 
