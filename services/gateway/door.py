@@ -132,6 +132,9 @@ class Door:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
         begun_s = self._ports.clock.monotonic_s()
+        kept = self._kept(request, begun_s)
+        if kept is not None:
+            return kept
         telemetry.adopt_traceparent(request.headers.get("traceparent"))
         path = request.rel_url.raw_path
         call = _Call(request, path, self._request_id(request), dialect_of(path))
@@ -232,6 +235,17 @@ class Door:
             print_ = fingerprint_of(row.method, row.path, "mcp", inner.arguments)
             return await self._once(call, row, inner.key, print_, asked, caller)
         return await self._command(call, row, asked, caller)
+
+    def _kept(self, request: web.BaseRequest, begun_s: float) -> web.Response | None:
+        """An open answer that is at hand, without the way of all others; None when it has to be gone."""
+        known = self.open_data.at_hand(request)
+        if known is None:
+            return None
+        address = self._ports.addresses.client(request.remote or "", request.headers.get("X-Forwarded-For"))
+        response = self.open_data.give(known, address, self._request_id(request))
+        if response is not None:
+            metrics.observe(known.route, 200, self._ports.clock.monotonic_s() - begun_s)
+        return response
 
     async def _open(self, call: _Call, row: Endpoint, parameters: Mapping[str, str]) -> web.Response:
         """What is the same for everybody: no caller is looked for, and the answer may be a kept one."""

@@ -33,6 +33,7 @@ from services.gateway.surfaces.prices import PricesSurface
 ENTRIES_MAX = 2_000
 BYTES_MAX = 64 * 1024 * 1024
 _ANYBODY = Caller(ANONYMOUS)
+_EVERY_ANSWER = {"Server": "tradewind", "X-Content-Type-Options": "nosniff"}
 _SURFACE = PricesSurface()
 
 
@@ -47,12 +48,16 @@ class Question(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Kept:
+class Kept:
+    """An answer that may be given again until ``until_s``, while ``generation`` is the desk's."""
+
     body: bytes
     etag: str
     made_s: float
     until_s: float
     generation: int
+    route: str
+    fresh: Fresh
 
 
 class OpenData:
@@ -63,14 +68,32 @@ class OpenData:
         self._clock = clock
         self._pacing = pacing
         self._readers = readers
-        self._kept: dict[tuple[str, str, bytes], _Kept] = {}
-        self._asking: dict[tuple[str, str, bytes], asyncio.Task[_Kept]] = {}
+        self._kept: dict[tuple[str, str, bytes], Kept] = {}
+        self._plain: dict[str, Kept] = {}  # the same by path and query, for a GET without a body
+        self._asking: dict[tuple[str, str, bytes], asyncio.Task[Kept]] = {}
         self._bytes = 0
         self._generation = 0
 
     def drop(self) -> None:
         """Prices changed: nothing that was made or asked for before is given again."""
         self._generation += 1
+
+    def at_hand(self, request: web.BaseRequest) -> Kept | None:
+        """The kept answer to a plain GET; None when there is none that may be given."""
+        kept = self._plain.get(request.raw_path)
+        if kept is None or request.method != "GET" or kept.generation != self._generation:
+            return None
+        if self._clock.monotonic_s() >= kept.until_s or "If-None-Match" in request.headers:
+            return None
+        return kept
+
+    def give(self, kept: Kept, address: str, request_id: str) -> web.Response | None:
+        """That answer, counted; None when the address asked too often."""
+        paced = self._pacing.count("prices", ANONYMOUS, address) if kept.fresh.counted else None
+        if paced is not None and not paced.taken:
+            return None
+        headers = {**_EVERY_ANSWER, "X-Request-Id": request_id, **self._headers(kept, paced)}
+        return web.Response(body=kept.body, headers=headers)
 
     async def answer(
         self, request: web.BaseRequest, question: Question, is_staff: Callable[[], Awaitable[bool]]
@@ -92,31 +115,33 @@ class OpenData:
                 kept = await self._once(key, request, question, fresh)
             except AppError as e:
                 return _respond(question, _SURFACE.error(e), paced)
-        return self._given(request, question, fresh, kept, paced)
+        return self._given(request, question, kept, paced)
 
     def _given(
         self,
         request: web.BaseRequest,
         question: Question,
-        fresh: Fresh,
-        kept: _Kept,
+        kept: Kept,
         paced: Paced | None,
     ) -> web.Response:
-        headers = {
-            **question.headers,
-            **_SURFACE.headers,
-            "Content-Type": "application/json",
-            "Cache-Control": fresh.control,
-            "ETag": kept.etag,
-            "Age": str(int(self._clock.monotonic_s() - kept.made_s)),
-        }
-        if paced is not None:
-            headers.update(paced.headers)
+        headers = {**question.headers, **self._headers(kept, paced)}
         known = request.headers.get("If-None-Match")
         if known is not None and (known.strip() == "*" or kept.etag in known):
             del headers["Content-Type"]
             return web.Response(status=304, headers=headers)
         return web.Response(body=kept.body, headers=headers)
+
+    def _headers(self, kept: Kept, paced: Paced | None) -> dict[str, str]:
+        headers = {
+            **_SURFACE.headers,
+            "Content-Type": "application/json",
+            "Cache-Control": kept.fresh.control,
+            "ETag": kept.etag,
+            "Age": str(int(self._clock.monotonic_s() - kept.made_s)),
+        }
+        if paced is not None:
+            headers.update(paced.headers)
+        return headers
 
     def _too_many(self, request: web.BaseRequest, question: Question, paced: Paced) -> web.Response:
         metrics.refused("limit")
@@ -129,7 +154,7 @@ class OpenData:
 
     async def _once(
         self, key: tuple[str, str, bytes], request: web.BaseRequest, question: Question, fresh: Fresh
-    ) -> _Kept:
+    ) -> Kept:
         """Ask the owner, or wait for who is asking the same already."""
         asking = self._asking.get(key)
         if asking is None:
@@ -150,21 +175,23 @@ class OpenData:
         asked = self._readers[row.name].read(question.body, query, question.parameters)
         return encode(row.message(asked, _ANYBODY))
 
-    async def _ask(self, key: tuple[str, str, bytes], row: Endpoint, payload: bytes, fresh: Fresh) -> _Kept:
+    async def _ask(self, key: tuple[str, str, bytes], row: Endpoint, payload: bytes, fresh: Fresh) -> Kept:
         generation = self._generation
         if row.command is None:
             raise InternalError
         body = await self._bus.request_bytes(row.command, payload)
         now_s = self._clock.monotonic_s()
         etag = f'"{blake2b(body, digest_size=12).hexdigest()}"'
-        kept = _Kept(body, etag, now_s, now_s + fresh.keep_s, generation)
+        kept = Kept(body, etag, now_s, now_s + fresh.keep_s, generation, row.name, fresh)
         if generation == self._generation:
             self._keep(key, kept)
         return kept
 
-    def _keep(self, key: tuple[str, str, bytes], kept: _Kept) -> None:
+    def _keep(self, key: tuple[str, str, bytes], kept: Kept) -> None:
         self._forget(key)
         self._kept[key] = kept
+        if kept.route.startswith("GET "):
+            self._plain[key[1]] = kept
         self._bytes += len(kept.body)
         while len(self._kept) > ENTRIES_MAX or self._bytes > BYTES_MAX:
             self._forget(next(iter(self._kept)))
@@ -173,6 +200,7 @@ class OpenData:
         gone = self._kept.pop(key, None)
         if gone is not None:
             self._bytes -= len(gone.body)
+            self._plain.pop(key[1], None)
 
 
 def _respond(question: Question, reply: Reply, paced: Paced | None) -> web.Response:
