@@ -132,6 +132,11 @@ class Book:
     charged: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # wallet → micros
     charged_calls: list[MeteredCall] = field(default_factory=list)
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.added or self.ended or self.moved or self.counted)
+
     def do(self, request: Request) -> Outcome | AppError:
         """Decide one request. A refusal is returned, and then nothing has changed."""
         match request:
@@ -249,10 +254,9 @@ class Book:
             self.ended[call.request_id] = call
 
 
-def wallets_of(requests: Iterable[Request], calls: Mapping[str, MeteredCall]) -> set[str]:
-    """The wallets a batch touches."""
-    names = {r.wallet for r in requests if isinstance(r, (Hold, Direct))}
-    return names | {call.wallet for call in calls.values()}
+def wallets_of(requests: Iterable[Request]) -> set[str]:
+    """The wallets a batch names; those of its calls come with them."""
+    return {r.wallet for r in requests if isinstance(r, (Hold, Direct))}
 
 
 def quotas_of(requests: Iterable[Request], calls: Mapping[str, MeteredCall]) -> set[QuotaKey]:

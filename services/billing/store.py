@@ -9,7 +9,7 @@ from typing import NamedTuple
 from libs.common.db import Connection, Record, load_queries
 from libs.common.errors import invariant
 from services.billing.ledger import Account, Entry, Kind, wallet_account
-from services.billing.meter import MeteredCall, QuotaKey, State, Wallet
+from services.billing.meter import Book, MeteredCall, QuotaKey, State, Wallet
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 
@@ -24,20 +24,72 @@ class Key(NamedTuple):
     granted_micros: int
 
 
+class Charges(NamedTuple):
+    """One wallet's charges of a batch: an entry's ref and its postings (account id, micros)."""
+
+    wallet: str
+    ref: str
+    postings: tuple[tuple[int, int], ...]
+
+
 class Store:
     """See the module's text."""
 
     # ── the meter ─────────────────────────────────────────────────────────────────────────────────
 
-    async def calls(self, tx: Connection, request_ids: Sequence[str]) -> dict[str, MeteredCall]:
-        """Calls by id, locked."""
-        rows = await tx.fetch(QUERIES["calls"], request_ids)
-        return {row[0]: _call(row) for row in rows}
+    async def load(
+        self, tx: Connection, request_ids: Sequence[str], wallets: Collection[str]
+    ) -> tuple[dict[str, MeteredCall], dict[str, Wallet]]:
+        """Calls by id, and wallets by name with those of the calls, locked; those never made are left out."""
+        calls: dict[str, MeteredCall] = {}
+        found: dict[str, Wallet] = {}
+        for row in await tx.fetch(QUERIES["load"], request_ids, list(wallets)):
+            what, name, one, two, three, wallet, operation, quota, subject, day = row
+            if what == "w":
+                found[name] = Wallet(name, one, two, three)
+            else:
+                calls[name] = MeteredCall(
+                    name, wallet, operation, State(one), two, three, quota, subject, day
+                )
+        return calls, found
 
-    async def lock_wallets(self, tx: Connection, names: Collection[str]) -> dict[str, Wallet]:
-        """Wallets by name, locked; those that were never made are left out."""
-        rows = await tx.fetch(QUERIES["lock_wallets"], list(names))
-        return {row[0]: Wallet(*row) for row in rows}
+    async def write(
+        self, tx: Connection, book: Book, entries: Sequence[Charges], now_ms: int, plans: str
+    ) -> None:
+        """What a batch did, in one statement."""
+        refs = {charges.wallet: charges.ref for charges in entries}
+        added = [
+            (
+                _ref(c, refs),
+                c.request_id,
+                c.wallet,
+                c.operation,
+                int(c.state),
+                c.held_micros,
+                c.charged_micros,
+                c.quota,
+                c.subject,
+                c.day,
+            )
+            for c in book.added.values()
+        ]
+        ended = [(c.request_id, int(c.state), _ref(c, refs), c.charged_micros) for c in book.ended.values()]
+        wallets = [book.wallets[name] for name in sorted(book.moved)]
+        moved = [(w.name, w.balance_micros, w.held_micros) for w in wallets]
+        counted = [(*key, book.quotas[key]) for key in sorted(book.counted)]
+        postings = [(c.ref, *posting) for c in entries for posting in c.postings]
+        await tx.execute(
+            QUERIES["write"],
+            now_ms,
+            *_columns(added, 10),
+            *_columns(ended, 4),
+            *_columns(moved, 3),
+            *_columns(counted, 4),
+            _usage(book.charged_calls),
+            plans,
+            list(refs.values()),
+            *_columns(postings, 3),
+        )
 
     async def wallet(self, db: Connection, name: str) -> Wallet:
         """One wallet; an empty one where there is none."""
@@ -55,53 +107,10 @@ class Store:
         """What was taken of one quota."""
         return await db.fetchval(QUERIES["quota"], *key) or 0
 
-    async def put_quotas(self, tx: Connection, taken: Mapping[QuotaKey, int]) -> None:
-        """Write what was taken."""
-        await tx.execute(QUERIES["put_quotas"], *_columns([(*key, taken[key]) for key in sorted(taken)], 4))
-
-    async def add_calls(
-        self, tx: Connection, calls: Sequence[MeteredCall], entries: Mapping[str, int], now_ms: int
-    ) -> None:
-        """Write new calls; ``entries`` is wallet → the entry of its charges."""
-        rows = [
-            (
-                c.request_id,
-                c.wallet,
-                c.operation,
-                int(c.state),
-                c.held_micros,
-                c.charged_micros,
-                c.quota,
-                c.subject,
-                c.day,
-            )
-            for c in calls
-        ]
-        await tx.execute(
-            QUERIES["add_calls"], *_columns(rows, 9), now_ms, [_entry_of(c, entries) for c in calls]
-        )
-
-    async def end_calls(
-        self, tx: Connection, calls: Sequence[MeteredCall], entries: Mapping[str, int], now_ms: int
-    ) -> None:
-        """Write how calls ended."""
-        rows = [(c.request_id, int(c.state), c.charged_micros, _entry_of(c, entries)) for c in calls]
-        await tx.execute(QUERIES["end_calls"], *_columns(rows, 4), now_ms)
-
     async def put_wallets(self, tx: Connection, wallets: Sequence[Wallet]) -> None:
         """Write balances and holds."""
         rows = [(w.name, w.balance_micros, w.held_micros) for w in wallets]
         await tx.execute(QUERIES["put_wallets"], *_columns(rows, 3))
-
-    async def add_usage(self, tx: Connection, calls: Sequence[MeteredCall]) -> None:
-        """Count charged calls by wallet, day and operation."""
-        sums: dict[tuple[str, int, str], list[int]] = {}
-        for call in calls:
-            counted = sums.setdefault((call.wallet or call.subject, call.day, call.operation), [0, 0])
-            counted[0] += 1
-            counted[1] += call.charged_micros
-        rows = [(*key, *sums[key]) for key in sorted(sums)]
-        await tx.execute(QUERIES["add_usage"], *_columns(rows, 5))
 
     async def usage(self, db: Connection, wallet: str, from_day: int) -> list[Record]:
         """(day, operation, calls, charged_micros), newest first."""
@@ -122,17 +131,6 @@ class Store:
             await tx.execute(QUERIES["make_accounts"], *([part] for part in name))
             found = await tx.fetchval(QUERIES["account_id"], *name)
         return int(found)
-
-    async def post_usage(
-        self, tx: Connection, entries: Sequence[Entry], ids: Mapping[Account, int], now_ms: int, plans: str
-    ) -> dict[str, int]:
-        """Write entries of charges, whose refs are new; ref → id. The wallets' rows are the caller's."""
-        reason = entries[0].reason.value
-        rows = await tx.fetch(QUERIES["add_entries"], reason, [e.ref for e in entries], now_ms, plans)
-        made = {row["ref"]: row["id"] for row in rows}
-        postings = [(made[e.ref], ids[p.account], p.amount_micros) for e in entries for p in e.postings]
-        await tx.execute(QUERIES["add_postings"], *_columns(postings, 3))
-        return made
 
     async def post(self, tx: Connection, entry: Entry, *, now_ms: int, plans: str) -> bool:
         """Write an entry and what it does to wallets; False, and nothing, when it happened before.
@@ -161,7 +159,7 @@ class Store:
         """A wallet, made where there is none, and locked."""
         account_id = await self.account_id(tx, wallet_account(name))
         await tx.execute(QUERIES["make_wallet"], name, account_id)
-        return (await self.lock_wallets(tx, [name]))[name]
+        return Wallet(*await tx.fetchrow(QUERIES["lock_wallet"], name))
 
     async def put_plans(self, tx: Connection, version: str, body: str, now_ms: int) -> None:
         """These prices are in force from now on."""
@@ -212,14 +210,21 @@ class Store:
         await tx.execute(QUERIES["count_starter"], address, day)
 
 
-def _call(row: Record) -> MeteredCall:
-    values = list(row.values())
-    values[3] = State(values[3])
-    return MeteredCall(*values)
+def _ref(call: MeteredCall, refs: Mapping[str, str]) -> str:
+    return refs[call.wallet] if call.charged_micros else ""
 
 
-def _entry_of(call: MeteredCall, entries: Mapping[str, int]) -> int | None:
-    return entries[call.wallet] if call.charged_micros else None
+def _usage(calls: Sequence[MeteredCall]) -> list[dict[str, object]]:
+    """Charged calls counted by wallet (whoever has none: by subject), day and operation."""
+    sums: dict[tuple[str, int, str], list[int]] = {}
+    for call in calls:
+        counted = sums.setdefault((call.wallet or call.subject, call.day, call.operation), [0, 0])
+        counted[0] += 1
+        counted[1] += call.charged_micros
+    return [
+        {"wallet": wallet, "day": day, "operation": operation, "calls": count, "charged": charged}
+        for (wallet, day, operation), (count, charged) in sorted(sums.items())
+    ]
 
 
 def _columns(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:

@@ -22,7 +22,7 @@ from libs.common.plans import PlansFile
 from services.billing import ledger, metrics
 from services.billing.ledger import Account
 from services.billing.meter import Book, Outcome, Request, quotas_of, wallets_of
-from services.billing.store import Store
+from services.billing.store import Charges, Store
 
 log = structlog.get_logger()
 
@@ -102,34 +102,27 @@ class Batcher:
         async with ground.database.transaction() as tx:
             book = await _load(ground.store, tx, requests)
             results = [book.do(request) for request in requests]
-            entries = await self._post(tx, book, now_ms)
-            store = ground.store
-            if book.added:
-                await store.add_calls(tx, list(book.added.values()), entries, now_ms)
-            if book.ended:
-                await store.end_calls(tx, list(book.ended.values()), entries, now_ms)
-            if book.moved:
-                await store.put_wallets(tx, [book.wallets[name] for name in sorted(book.moved)])
-            if book.counted:
-                await store.put_quotas(tx, {key: book.quotas[key] for key in book.counted})
-            if book.charged_calls:
-                await store.add_usage(tx, book.charged_calls)
+            if book.changed:
+                await ground.store.write(
+                    tx, book, await self._entries(tx, book), now_ms, ground.plans.version
+                )
         self._account_ids |= self._found
         for call in book.charged_calls:
             metrics.charged_micros.inc(call.charged_micros)
         return results
 
-    async def _post(self, tx: Connection, book: Book, now_ms: int) -> dict[str, int]:
-        """One entry per wallet for the batch's charges; wallet → entry."""
-        if not book.charged:
-            return {}
-        refs = {wallet: self._ground.ids.event_id() for wallet in sorted(book.charged)}
-        entries = [ledger.usage(ref, wallet, book.charged[wallet]) for wallet, ref in refs.items()]
-        ids = {ledger.wallet_account(wallet): book.wallets[wallet].account_id for wallet in refs}
-        for wallet in refs:
-            ids[ledger.revenue_of(wallet)] = await self._account_id(tx, ledger.revenue_of(wallet))
-        made = await self._ground.store.post_usage(tx, entries, ids, now_ms, self._ground.plans.version)
-        return {wallet: made[ref] for wallet, ref in refs.items()}
+    async def _entries(self, tx: Connection, book: Book) -> list[Charges]:
+        """One entry per wallet for the batch's charges."""
+        made = []
+        for wallet in sorted(book.charged):
+            entry = ledger.usage(self._ground.ids.event_id(), wallet, book.charged[wallet])
+            ids = {
+                ledger.wallet_account(wallet): book.wallets[wallet].account_id,
+                ledger.revenue_of(wallet): await self._account_id(tx, ledger.revenue_of(wallet)),
+            }
+            postings = tuple((ids[p.account], p.amount_micros) for p in entry.postings)
+            made.append(Charges(wallet, entry.ref, postings))
+        return made
 
     async def _account_id(self, tx: Connection, account: Account) -> int:
         known = self._account_ids.get(account)
@@ -141,8 +134,8 @@ class Batcher:
 
 async def _load(store: Store, tx: Connection, requests: Sequence[Request]) -> Book:
     """The rows a batch touches, locked in one order: calls, wallets, quotas."""
-    calls = await store.calls(tx, [request.request_id for request in requests])
-    wallets = await store.lock_wallets(tx, wallets_of(requests, calls))
+    named = wallets_of(requests)
+    calls, wallets = await store.load(tx, [request.request_id for request in requests], named)
     quota_keys = quotas_of(requests, calls)
     quotas = await store.lock_quotas(tx, quota_keys) if quota_keys else {}
     return Book(wallets=wallets, calls=calls, quotas=quotas)

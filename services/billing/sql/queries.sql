@@ -1,18 +1,79 @@
 -- The queries of billing: the ledger, wallets, metered calls, quotas and keys.
 
--- name: calls
--- Calls by request id, locked.
--- $1 request_ids
-SELECT request_id, wallet, operation, state, held_micros, charged_micros, quota, subject, day
-  FROM billing.call WHERE request_id = ANY($1::text[])
- ORDER BY request_id FOR UPDATE;
+-- name: load
+-- The rows a batch touches, locked: calls by request id (what 'c'), the wallets that are named and those of
+-- the calls (what 'w').
+-- $1 request_ids  $2 wallets
+WITH c AS (
+    SELECT request_id, wallet, operation, state, held_micros, charged_micros, quota, subject, day
+      FROM billing.call WHERE request_id = ANY($1::text[])
+     ORDER BY request_id FOR UPDATE
+), w AS (
+    SELECT name, account_id, balance_micros, held_micros
+      FROM billing.wallet
+     WHERE name = ANY($2::text[]) OR name IN (SELECT wallet FROM c)
+     ORDER BY name FOR UPDATE
+)
+SELECT 'c' AS what, request_id AS name, state::bigint AS one, held_micros AS two, charged_micros AS three,
+       wallet, operation, quota, subject, day
+  FROM c
+UNION ALL
+SELECT 'w', name, account_id, balance_micros, held_micros, '', '', '', '', 0 FROM w;
 
--- name: lock_wallets
--- Wallets by name, locked in one order.
--- $1 names
-SELECT name, account_id, balance_micros, held_micros
-  FROM billing.wallet WHERE name = ANY($1::text[])
- ORDER BY name FOR UPDATE;
+-- name: write
+-- What a batch did, in one statement: new and ended calls, wallets, quotas, usage, and one entry of charges
+-- per wallet ($25 is the entry's ref, $2 and $14 of a call name it or are '').
+-- $1 now_ms  $2 refs  $3 request_ids  $4 wallets  $5 operations  $6 states  $7 helds  $8 chargeds  $9 quotas
+-- $10 subjects  $11 days | $12 ended ids  $13 states  $14 refs  $15 chargeds | $16 wallets  $17 balances
+-- $18 helds | $19 subjects  $20 quotas  $21 days  $22 takens | $23 usage (JSON) | $24 plans  $25 refs
+-- $26 posting refs  $27 accounts  $28 amounts
+WITH entries AS (
+    INSERT INTO billing.entry (reason, ref, posted_ms, plans)
+    SELECT 'usage', r.ref, $1::bigint, $24::text FROM unnest($25::text[]) AS r (ref)
+    RETURNING id, ref
+), posted AS (
+    INSERT INTO billing.posting (entry_id, account_id, amount_micros)
+    SELECT e.id, p.account_id, p.amount
+      FROM unnest($26::text[], $27::bigint[], $28::bigint[]) AS p (ref, account_id, amount)
+      JOIN entries AS e USING (ref)
+), added AS (
+    INSERT INTO billing.call (request_id, wallet, operation, state, held_micros, charged_micros, quota,
+                              subject, day, held_ms, ended_ms, entry_id)
+    SELECT c.request_id, c.wallet, c.operation, c.state, c.held, c.charged, c.quota, c.subject, c.day,
+           $1::bigint, CASE WHEN c.state = 0 THEN 0 ELSE $1::bigint END, e.id
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::smallint[], $7::bigint[],
+                  $8::bigint[], $9::text[], $10::text[], $11::int[])
+        AS c (ref, request_id, wallet, operation, state, held, charged, quota, subject, day)
+      LEFT JOIN entries AS e ON e.ref = c.ref
+), ended AS (
+    UPDATE billing.call AS c
+       SET state = d.state, charged_micros = d.charged, entry_id = d.entry_id, ended_ms = $1::bigint
+      FROM (SELECT u.request_id, u.state, u.charged, e.id AS entry_id
+              FROM unnest($12::text[], $13::smallint[], $14::text[], $15::bigint[])
+                AS u (request_id, state, ref, charged)
+              LEFT JOIN entries AS e ON e.ref = u.ref) AS d
+     WHERE c.request_id = d.request_id
+), moved AS (
+    UPDATE billing.wallet AS w SET balance_micros = a.balance, held_micros = a.held
+      FROM unnest($16::text[], $17::bigint[], $18::bigint[]) AS a (name, balance, held)
+     WHERE w.name = a.name
+), counted AS (
+    UPDATE billing.quota AS q SET taken = a.taken
+      FROM unnest($19::text[], $20::text[], $21::int[], $22::int[]) AS a (subject, quota, day, taken)
+     WHERE q.subject = a.subject AND q.quota = a.quota AND q.day = a.day
+)
+INSERT INTO billing.usage_day (wallet, day, operation, calls, charged_micros)
+SELECT u.wallet, u.day, u.operation, u.calls, u.charged
+  FROM jsonb_to_recordset($23::jsonb)
+    AS u (wallet text, day integer, operation text, calls bigint, charged bigint)
+ON CONFLICT (wallet, day, operation) DO UPDATE
+   SET calls = usage_day.calls + excluded.calls,
+       charged_micros = usage_day.charged_micros + excluded.charged_micros;
+
+-- name: lock_wallet
+-- One wallet, locked.
+-- $1 name
+SELECT name, account_id, balance_micros, held_micros FROM billing.wallet WHERE name = $1 FOR UPDATE;
 
 -- name: wallet
 -- One wallet.
@@ -39,34 +100,6 @@ INSERT INTO billing.quota (subject, quota, day, taken)
 SELECT subject, quota, day, 0 FROM unnest($1::text[], $2::text[], $3::int[]) AS a (subject, quota, day)
 ON CONFLICT DO NOTHING;
 
--- name: put_quotas
--- Write what was taken.
--- $1 subjects  $2 quotas  $3 days  $4 takens
-UPDATE billing.quota AS q SET taken = a.taken
-  FROM unnest($1::text[], $2::text[], $3::int[], $4::int[]) AS a (subject, quota, day, taken)
- WHERE q.subject = a.subject AND q.quota = a.quota AND q.day = a.day;
-
--- name: add_calls
--- Write new calls.
--- $1 request_ids  $2 wallets  $3 operations  $4 states  $5 helds  $6 chargeds  $7 quotas  $8 subjects
--- $9 days  $10 now_ms  $11 entry_ids
-INSERT INTO billing.call (request_id, wallet, operation, state, held_micros, charged_micros, quota, subject,
-                          day, held_ms, ended_ms, entry_id)
-SELECT c.request_id, c.wallet, c.operation, c.state, c.held, c.charged, c.quota, c.subject, c.day, $10::bigint,
-       CASE WHEN c.state = 0 THEN 0 ELSE $10::bigint END, c.entry_id
-  FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bigint[], $6::bigint[], $7::text[],
-              $8::text[], $9::int[], $11::bigint[])
-    AS c (request_id, wallet, operation, state, held, charged, quota, subject, day, entry_id);
-
--- name: end_calls
--- Write how held calls ended.
--- $1 request_ids  $2 states  $3 chargeds  $4 entry_ids  $5 now_ms
-UPDATE billing.call AS c
-   SET state = e.state, charged_micros = e.charged, entry_id = e.entry_id, ended_ms = $5
-  FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[])
-    AS e (request_id, state, charged, entry_id)
- WHERE c.request_id = e.request_id;
-
 -- name: put_wallets
 -- Write balances and holds.
 -- $1 names  $2 balances  $3 helds
@@ -78,15 +111,6 @@ UPDATE billing.wallet AS w SET balance_micros = a.balance, held_micros = a.held
 -- Make a wallet for its ledger account; nothing when it is there.
 -- $1 name  $2 account_id
 INSERT INTO billing.wallet (name, account_id) VALUES ($1, $2) ON CONFLICT DO NOTHING;
-
--- name: add_usage
--- Count calls and what they cost.
--- $1 wallets  $2 days  $3 operations  $4 calls  $5 chargeds
-INSERT INTO billing.usage_day (wallet, day, operation, calls, charged_micros)
-SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::bigint[], $5::bigint[])
-ON CONFLICT (wallet, day, operation) DO UPDATE
-   SET calls = usage_day.calls + excluded.calls,
-       charged_micros = usage_day.charged_micros + excluded.charged_micros;
 
 -- name: usage
 -- What a wallet used since a day, newest first.
@@ -114,19 +138,6 @@ INSERT INTO billing.entry (reason, ref, posted_ms, plans, note)
 VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (reason, ref) DO NOTHING
 RETURNING id;
-
--- name: add_entries
--- Write the heads of entries that can't have happened before, in order; their ids.
--- $1 reason  $2 refs  $3 posted_ms  $4 plans
-INSERT INTO billing.entry (reason, ref, posted_ms, plans)
-SELECT $1, r.ref, $3, $4 FROM unnest($2::text[]) WITH ORDINALITY AS r (ref, place) ORDER BY r.place
-RETURNING id, ref;
-
--- name: add_postings
--- Write postings of whole entries.
--- $1 entry_ids  $2 account_ids  $3 amounts
-INSERT INTO billing.posting (entry_id, account_id, amount_micros)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]);
 
 -- name: add_postings_by_name
 -- Write the postings of one entry; how many.
