@@ -27,6 +27,8 @@ async def watch():
 asyncio.run(watch())
 END
 
+See a market's structure in a browser: {origin}/try
+
 """
 _END = "Other commands: {tradewind} status, {tradewind} doctor. Ctrl-C stops everything in order."
 
