@@ -33,7 +33,7 @@ from services.trading.draft import Outcome
 from services.trading.errors import IdempotencyMismatch, UserUnknown
 from services.trading.extras_store import ExtrasStore
 from services.trading.floating import Floating
-from services.trading.floor import Decision, Floor
+from services.trading.floor import Decision, Floor, Undecided
 from services.trading.intake import Intake
 from services.trading.links import ORDERS_MAX
 from services.trading.markets import Markets
@@ -216,7 +216,7 @@ class Desk:
         async with self._market_lock:
             changed = await self._learn_market()
             new = self._markets.profiles - self._reader.profiles
-            if new and self._reader.profiles:
+            if new and not self._state:  # else the start hears them all
                 self._intake.start(await self._reader.hear(new, {}), {})
             self._floor.regroup(changed)
 
@@ -370,6 +370,9 @@ class Desk:
             asked = self._intake.completed(waiter.asked, waiter.login)
             decision = self._floor.decide(account, asked, now_ms)
         except AppError as e:
+            if isinstance(e, Undecided):
+                metrics.defects.inc()
+                log.error("command not decided", login=waiter.login, exc_info=e)
             waiter.result = e
             return None
         refusal = decision.outcome.refusal

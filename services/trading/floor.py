@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from libs.common.errors import ServiceUnavailable
+from libs.common.errors import InternalError, ServiceUnavailable
 from libs.common.sessions import day_of
 from services.trading import commands as c
 from services.trading.account import LEVEL_STOP_OUT, Numbers
@@ -30,6 +30,10 @@ from services.trading.markets import Markets
 from services.trading.position import Trade
 from services.trading.revalue import Revaluer
 from services.trading.state import Account
+
+
+class Undecided(InternalError):
+    """The engine broke on this account; nothing was done."""
 
 
 class Decision(NamedTuple):
@@ -102,7 +106,11 @@ class Floor:
 
     def decide(self, account: Account, asked: c.Input, now_ms: int) -> Decision:
         """Put a command before the engine and take over what it decides."""
-        outcome = decide(account, asked, self.market_of(account), now_ms, self._take_order)
+        market = self.market_of(account)
+        try:
+            outcome = decide(account, asked, market, now_ms, self._take_order)
+        except Exception as defect:  # nothing was taken over yet, so nobody else is concerned
+            raise Undecided(f"{type(defect).__name__}: {defect}") from defect
         if outcome.events:
             self._follow(outcome.account, outcome.events)
         return Decision(outcome.account, outcome)

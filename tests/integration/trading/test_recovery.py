@@ -17,6 +17,7 @@ from libs.common.db import Connection, Database, load_queries
 from libs.common.errors import OutcomeUnknown, ServiceUnavailable
 from libs.common.messages import trading_orders as m
 from libs.common.messages.trading import AccountAsk
+from services.trading import engine, floor
 from services.trading.state import Account
 from services.trading.writer import LeaseLost
 from tests.conftest import wait_until
@@ -238,3 +239,33 @@ async def test_many_commands_at_once_are_one_commit_and_every_one_is_answered(st
     for login in logins:
         assert len(await stage.trades(login, trade_type=1)) == 5
     await stage.sound()
+
+
+async def test_an_account_the_engine_breaks_on_keeps_no_other_from_trading(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.account()
+    await stage.account(700)
+    order = await stage.open(login=700, cmd=0, volume=10, symbol="EURUSD", sl=1.09)
+    real = engine.decide
+
+    def broken(account: Account, *arguments: Any) -> Any:
+        if account.login == LOGIN:
+            raise ZeroDivisionError
+        return real(account, *arguments)
+
+    monkeypatch.setattr(floor, "decide", broken)
+    answers = await asyncio.gather(
+        stage.buy(), stage.open(login=700, cmd=0, volume=5, symbol="EURUSD"), return_exceptions=True
+    )
+    assert isinstance(answers[0], floor.Undecided)
+    assert isinstance(answers[1], int)
+    await stage.market.put("EURUSD", 1.08, 1.0801)
+    await wait_until(lambda: closed(stage, order))
+    monkeypatch.setattr(floor, "decide", real)
+    await stage.buy()
+    await stage.sound()
+
+
+async def closed(stage: Stage, order: int) -> bool:
+    return bool((await stage.trades(700))[order]["state"] == 3)
