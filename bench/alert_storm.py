@@ -114,7 +114,7 @@ async def one_by_one(database: Database, count: int, whole: bool) -> dict[str, f
                 await outbox.fetch(str(id), "PUSH", body)
                 await outbox.fetch(str(id), "ALERTS", body)
         took = time.perf_counter() - begun
-        await connection.execute("UPDATE alerts.outbox SET published_at = now()")
+        await connection.execute("DELETE FROM alerts.outbox")  # the relay is for what the storm writes
     return {"triggers per s": count / took}
 
 

@@ -2,7 +2,7 @@
 
 Lifecycle: ``take`` waits until the partition is ours, renews it in the background, ``release`` gives it
 up. Every transaction that writes for the partition calls ``check`` first: it holds the row of the lease
-``FOR SHARE``, so no other owner can come between check and commit, and an owner whose epoch is gone
+``FOR KEY SHARE``, so no other owner can come between check and commit, and an owner whose epoch is gone
 raises ``LeaseLost`` and writes nothing. So an owner may be paused for any time and wake at any point.
 
 A new owner comes at once when the old one's process is gone (its session ends with it, and with that its
@@ -118,7 +118,8 @@ class Lease:
         try:
             connection = await self._connect()
             gone = await connection.fetchval(self._sql["lock_life"], self._partition)
-            epoch = await self._take_row(connection, gone)
+            is_kept = not gone and await connection.fetchval(self._sql["is_kept"], self._partition)
+            epoch = None if is_kept else await self._take_row(connection, gone)
             if epoch is None:
                 await self._drop()  # the lock of its life belongs to an owner only
                 return False
@@ -164,6 +165,8 @@ class Lease:
             try:
                 if not await self._renew():
                     break
+            except asyncpg.LockNotAvailableError:
+                continue  # somebody is about to take it: the next time says who has it
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
                 log.warning("lease not renewed", service=self._schema, error=f"{type(e).__name__}: {e}")
                 await self._drop()

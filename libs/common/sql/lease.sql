@@ -5,6 +5,11 @@
 -- $1 partition
 SELECT pg_try_advisory_lock(hashtext('tradewind lease {schema}'), $1::int) AS locked;
 
+-- name: is_kept
+-- Whether an owner has renewed the lease; asked first, since taking waits for the owner's transactions.
+-- $1 partition
+SELECT until >= clock_timestamp() FROM {schema}.partition_lease WHERE partition = $1;
+
 -- name: take
 -- Take a lease nobody holds, that is over, or whose owner has gone; its new epoch, or nothing.
 -- $1 partition  $2 seconds it lasts  $3 whether the owner has gone
@@ -30,7 +35,7 @@ UPDATE {schema}.partition_lease SET until = clock_timestamp() WHERE partition = 
 -- name: check
 -- Whether an epoch is still the one that may write; it stays so until this transaction ends.
 -- $1 partition  $2 epoch
-SELECT 1 AS held FROM {schema}.partition_lease WHERE partition = $1 AND epoch = $2 FOR SHARE;
+SELECT 1 AS held FROM {schema}.partition_lease WHERE partition = $1 AND epoch = $2 FOR KEY SHARE;
 
 -- name: end_paused
 -- End the sessions of an owner that has lost its lease and sleeps on what the next one needs: the row of the

@@ -113,6 +113,30 @@ async def test_no_owner_comes_between_check_and_commit(database: MakeDatabase) -
     await second.release()
 
 
+async def test_a_long_transaction_of_the_owner_does_not_keep_it_from_renewing(
+    database: MakeDatabase,
+) -> None:
+    one, two = await database("alerts"), await database("alerts")
+    lost: list[str] = []
+    first, second = lease_of(one, lost, ttl_s=1.0), lease_of(two, lost, ttl_s=1.0)
+    await first.take()
+    taking = asyncio.create_task(second.take())
+    async with one.transaction() as tx:
+        await first.check(tx)
+        begun = await tx.fetchval("SELECT until FROM alerts.partition_lease")
+
+        async def renewed_far() -> bool:
+            async with two.connection() as other:
+                until = await other.fetchval("SELECT until FROM alerts.partition_lease")
+            return bool((until - begun).total_seconds() > 1.5)
+
+        await wait_until(renewed_far)
+    assert not taking.done() and lost == [] and await writes(one, first)
+    await first.release()
+    await asyncio.wait_for(taking, 5)
+    await second.release()
+
+
 @given(st.text(max_size=20), st.integers(1, 64))
 def test_a_key_has_one_partition(key: str, partitions: int) -> None:
     assert 0 <= partition_of(key, partitions) < partitions
