@@ -59,8 +59,12 @@ async def ask(head: str, asked: Any) -> dict[str, Any]:
     """One round of the same request."""
     count = Counter()
     loop = asyncio.get_running_loop()
-    for _ in range(asked["readers"]):
-        await loop.create_connection(lambda: Reader(head.encode(), count), "127.0.0.1", asked["port"])
+    for number in range(asked["readers"]):
+        # Each from an address of its own where limits count by address.
+        own = (f"{asked['network']}.{number + 1}", 0) if "network" in asked else None
+        await loop.create_connection(
+            lambda: Reader(head.encode(), count), "127.0.0.1", asked["port"], local_addr=own
+        )
     await asyncio.sleep(asked["seconds"])
     count.running = False
     return {"done": count.done, "bad": count.bad}
@@ -68,11 +72,14 @@ async def ask(head: str, asked: Any) -> dict[str, Any]:
 
 async def main() -> None:
     """One round per line asked: ``{port, token, readers, seconds}``; with ``post`` (a path) and
-    ``body`` that is asked for instead of the settings."""
+    ``body`` that is asked for instead of the settings, with ``request`` exactly those bytes. With
+    ``network`` (three numbers of an address) every reader has an address of its own."""
     read_line()
     write_line({"ready": True})
 
     async def answer(asked: Any) -> dict[str, Any]:
+        if "request" in asked:
+            return await ask(asked["request"], asked)
         if "post" in asked:
             body = asked["body"]
             head = (

@@ -175,7 +175,10 @@ def called_tool(body: bytes) -> str | None:
 
 def is_ours(host: str, hosts: frozenset[str]) -> bool:
     """Whether a Host header is one of ours. An address can't be rebound, a name can."""
-    name = urlsplit(f"//{host}").hostname if host else None
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
     if not name:
         return False
     if name in hosts:

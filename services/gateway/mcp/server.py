@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
+import anyio
 import mcp_types as types
 import msgspec
 from mcp.server.caching import CacheHint
+from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
+from mcp.server.runner import serve_one
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.shared.exceptions import MCPError
+from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.message import ServerMessageMetadata
+from mcp.shared.transport_context import TransportContext
+from mcp_types import DEFAULT_NEGOTIATED_VERSION
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from pydantic import ValidationError
 
 from libs.common.errors import AppError
 from libs.common.principal import ANONYMOUS
@@ -41,38 +48,53 @@ class Agents:
         self._resources = resources_of(shelf.rows)
         self._tools = types.ListToolsResult(tools=[_tool(made) for made in shelf.tools.values()])
         hint = CacheHint(ttl_ms=LIST_TTL_MS, scope="public")
+        self._server: Server[Any] = Server(
+            "tradewind",
+            version=VERSION,
+            title="Tradewind",
+            instructions=INSTRUCTIONS,
+            cache_hints=dict.fromkeys(_LISTS, hint),  # type: ignore[arg-type]
+            get_tool_input_schema=self._input_schema,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
+        )
         self._manager = StreamableHTTPSessionManager(
-            Server(
-                "tradewind",
-                version=VERSION,
-                title="Tradewind",
-                instructions=INSTRUCTIONS,
-                cache_hints=dict.fromkeys(_LISTS, hint),  # type: ignore[arg-type]
-                get_tool_input_schema=self._input_schema,
-                on_list_tools=self._list_tools,
-                on_call_tool=self._call_tool,
-                on_list_resources=self._list_resources,
-                on_list_resource_templates=self._list_templates,
-                on_read_resource=self._read_resource,
-                on_list_prompts=self._list_prompts,
-                on_get_prompt=self._get_prompt,
-            ),
+            self._server,
             json_response=True,
             stateless=True,
             max_request_body_size=BODY_BYTES_MAX,
         )
-        self._stack = AsyncExitStack()
+        self._ending = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take requests."""
-        await self._stack.enter_async_context(self._manager.run())
+        ready = asyncio.Event()
+        self._running = asyncio.create_task(self._run(ready), name="mcp")
+        await ready.wait()
 
     async def close(self) -> None:
         """Take no more."""
-        await self._stack.aclose()
+        self._ending.set()
+        if self._running is not None:
+            await self._running
+
+    async def _run(self, ready: asyncio.Event) -> None:
+        # The SDK's group of tasks has to end in the task it began in.
+        async with self._manager.run():
+            ready.set()
+            await self._ending.wait()
 
     async def answer(self, headers: Mapping[str, str], body: bytes, visit: Visit) -> Reply:
         """One POST through the SDK: the headers are passed on as they came."""
+        quick = await self._older_call(headers, body, visit)
+        if quick is not None:
+            return quick
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0"},
@@ -93,6 +115,42 @@ class Agents:
         exchange = _Exchange(body)
         await self._manager.handle_request(scope, exchange.receive, exchange.send)
         return exchange.reply()
+
+    async def _older_call(self, headers: Mapping[str, str], body: bytes, visit: Visit) -> Reply | None:
+        """A tool call of a handshake version, straight to the SDK's runner; None for everything else.
+
+        The SDK's transport begins a session with its tasks and streams for every request of these versions,
+        which costs twice the call itself. What is in any way unusual goes there.
+        """
+        version = headers.get("mcp-protocol-version", DEFAULT_NEGOTIATED_VERSION)
+        if version not in HANDSHAKE_PROTOCOL_VERSIONS or not _is_plain(headers):
+            return None
+        try:
+            asked = _call.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if not isinstance(asked.id, str | int) or isinstance(asked.id, bool):
+            return None
+        said: dict[str, Any] = {"jsonrpc": "2.0", "id": asked.id}
+        connection = Connection.from_envelope(version, None, None)
+        try:
+            said["result"] = await serve_one(
+                self._server,
+                _Single(asked.id, visit),
+                "tools/call",
+                asked.params,
+                connection=connection,
+                lifespan_state={},
+            )
+        except MCPError as e:
+            said["error"] = e.error.model_dump(mode="json", exclude_none=True)
+        except ValidationError:
+            said["error"] = {
+                "code": types.INVALID_PARAMS,
+                "message": "Invalid request parameters",
+                "data": "",
+            }
+        return Reply(200, _encode(said))
 
     # ── tools ──
 
@@ -204,6 +262,51 @@ class Agents:
             raise MCPError(types.INVALID_PARAMS, f"Missing argument: {e.args[0]}") from e
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
         return types.GetPromptResult(description=job.description, messages=[message])
+
+
+class _Asked(msgspec.Struct, tag_field="method", tag="tools/call"):
+    """A tool call as it must look to be served straight."""
+
+    jsonrpc: Literal["2.0"]
+    id: Any
+    params: dict[str, Any]
+
+
+_call = msgspec.json.Decoder(_Asked)
+_encode = msgspec.json.Encoder().encode
+
+
+def _is_plain(headers: Mapping[str, str]) -> bool:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    accepted = {part.partition(";")[0].strip() for part in headers.get("accept", "").lower().split(",")}
+    return kind == "application/json" and "application/json" in accepted
+
+
+class _Request(NamedTuple):
+    """What handlers look at of a request."""
+
+    scope: Mapping[str, Any]
+
+
+class _Single:
+    """The SDK's dispatch context for one request whose answer is all that goes back."""
+
+    can_send_request = False
+
+    def __init__(self, request_id: str | int, visit: Visit) -> None:
+        self.transport = TransportContext(kind="streamable-http", can_send_request=False)
+        self.request_id = request_id
+        self.message_metadata: Any = ServerMessageMetadata(request_context=_Request({VISIT: visit}))
+        self.cancel_requested = anyio.Event()
+
+    async def send_raw_request(self, method: str, params: Any, opts: Any = None) -> dict[str, Any]:
+        raise NoBackChannelError(method)
+
+    async def notify(self, method: str, params: Any, opts: Any = None) -> None:
+        """There is no way to tell anything before the answer."""
+
+    async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        """Nor how far it is."""
 
 
 class _Exchange:
