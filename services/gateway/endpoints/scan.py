@@ -233,6 +233,7 @@ SCANS = (
         message=_patterns,
         response=m.PatternList,
         tools=(Tool(name="patterns", description="List every known pattern.", open_world=False),),
+        resource="patterns",
     ),
     _row(
         "GET",
