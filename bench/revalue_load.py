@@ -1,8 +1,8 @@
 """A broker's day in a few seconds: open positions everywhere, a stream of ticks, and accounts that go under.
 
 Victims hold a position on a symbol of their own. A tick that ruins one is sent while the others' ticks go on;
-what counts is the time from sending it to market until the close of the position is heard, committed and
-published, by whoever listens.
+what counts is the time from the tick, by its own stamp, until the stop-out is decided, as its notice says,
+and beside it until the close of the position is heard, committed and published.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from libs.common.errors import AppError
 from libs.common.messages.market import GroupPut, QuoteIn, QuotesPut, SymbolPut
 from libs.common.messages.trading import AccountOpen
 from libs.common.messages.trading_orders import TradeOpen
-from libs.common.subjects import ACCOUNT_OPEN, GROUP_PUT, QUOTES_PUT, SYMBOL_PUT, TRADE_OPEN, TRADE_PUSH
+from libs.common.subjects import (
+    ACCOUNT_OPEN,
+    GROUP_PUT,
+    QUOTE,
+    QUOTES_PUT,
+    SYMBOL_PUT,
+    TRADE_OPEN,
+    TRADE_PUSH,
+    TRADING_NOTICE,
+)
 
 SYMBOLS = {"EURUSD": 1.1, "GBPUSD": 1.3, "USDJPY": 150.0, "XAUUSD": 2000.0, "BTCUSD": 70_000.0}
 SYMBOLS |= {"ETHUSD": 3500.0, "SOLUSD": 150.0, "BTC/USDT": 70_000.0, "ETH/USDT": 3500.0, "SOL/USDT": 150.0}
@@ -45,6 +54,8 @@ class Day:
         self._prices = dict(SYMBOLS)
         self._dice = random.Random(20261120)
         self._heard: dict[int, float] = {}
+        self._decided_ms: dict[int, int] = {}
+        self._fell_ms: dict[str, int] = {}
         self._all_heard = asyncio.Event()
 
     async def begin(self) -> None:
@@ -67,12 +78,15 @@ class Day:
         await self._all([self._open(ask) for ask in wanted])
         pattern = TRADE_PUSH.at(login=0).replace(".0", ".*")
         await bus.subscribe(pattern, self._hear)
+        await bus.subscribe(TRADING_NOTICE.at(login=0).replace(".0", ".*"), self._notice)
+        for login in self._victims:
+            await bus.subscribe(QUOTE.at(profile="raw", symbol=_own(login)), self._fell)
 
     async def run(self, seconds: float, rate: float) -> dict[str, Any]:
         """Ticks at ``rate``; the victims fall evenly over the time."""
         begun, sent, slowest = time.perf_counter(), 0, 0.0
         victims = list(self._victims)
-        falls: dict[int, float] = {}
+        falls: set[int] = set()
         tasks: list[asyncio.Task[None]] = []
         while (now := time.perf_counter() - begun) < seconds:
             due = int(now * rate) - sent
@@ -81,7 +95,7 @@ class Day:
             slowest = max(slowest, time.perf_counter() - begun - now)
             if len(falls) < len(victims) * now / seconds:
                 victim = victims[len(falls)]
-                falls[victim] = time.perf_counter()
+                falls.add(victim)
                 tasks.append(asyncio.create_task(self._quote([(_own(victim), 0.9)])))
             await asyncio.sleep(max(0.0, begun + now + BATCH_S - time.perf_counter()))
         took = time.perf_counter() - begun
@@ -89,16 +103,19 @@ class Day:
         with suppress(TimeoutError):
             async with asyncio.timeout(5.0):
                 await self._all_heard.wait()
-        heard = {login: self._heard[login] - at for login, at in falls.items() if login in self._heard}
-        times = sorted(1000 * took_s for took_s in heard.values())
+        fell = self._fell_ms
+        times = sorted(1000 * at - fell[_own(login)] for login, at in self._heard.items())
+        decided = sorted(at - fell[_own(login)] for login, at in self._decided_ms.items())
         return {
             "ticks": sent + len(falls),
             "ticks per s": sent / took,
             "slowest batch of ticks ms": 1000 * slowest,
             "stop-outs": len(falls),
             "stop-outs heard": len(times),
-            "tick to stop-out p50 ms": times[len(times) // 2],
-            "tick to stop-out max ms": times[-1],
+            "tick to decision p50 ms": decided[len(decided) // 2],
+            "tick to decision max ms": decided[-1],
+            "tick to close heard p50 ms": times[len(times) // 2],
+            "tick to close heard max ms": times[-1],
         }
 
     def _step(self) -> tuple[str, float]:
@@ -107,7 +124,7 @@ class Day:
         return name, self._prices[name]
 
     def _hear(self, subject: str, payload: bytes) -> None:
-        at = time.perf_counter()
+        at = time.time()
         if not subject.startswith(_VICTIMS):
             return
         frame = json.loads(payload)
@@ -115,6 +132,15 @@ class Day:
             self._heard[frame[2]] = at
             if len(self._heard) == len(self._victims):
                 self._all_heard.set()
+
+    def _fell(self, subject: str, payload: bytes) -> None:
+        quote = json.loads(payload)
+        self._fell_ms[quote[1]] = quote[5]
+
+    def _notice(self, subject: str, payload: bytes) -> None:
+        told = json.loads(payload)
+        if told["token"] == "STOP_OUT":
+            self._decided_ms[told["login"]] = told["raised_ms"]
 
     async def _quote(self, prices: list[tuple[str, float]]) -> None:
         quotes = [QuoteIn(symbol=name, bid=bid, ask=bid * 1.0001) for name, bid in prices]
