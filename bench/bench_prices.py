@@ -1,7 +1,8 @@
 """Token prices: a whole repricing beside networkx, ten times the graph, one changed reserve, a cached answer.
 
-The graphs are random with hubs, as pools are: every token has a pool to one of the earlier ones, about a
-quarter of all hold the anchor. CPU time is compared, so that a busy machine counts less. Same caps and weights on both sides, and the results are compared before anything is timed.
+The graphs are random with hubs, as pools are: every token has a pool to one of the earlier ones, many of them
+to the first. CPU time is compared, so that a busy machine counts less. Same caps and weights on both sides,
+and the results are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ ANCHOR = Anchor(60_000.0, 0.9)
 SMALL, LARGE = (500, 1_200), (5_000, 12_000)
 FASTER_MIN, GROWTH_MAX, UPDATE_MAX, COST_MAX = 50.0, 15.0, 0.01, 1.5
 UPDATES = 2_000
-HUBS = 4.0  # how much pools prefer the first tokens: about a quarter of them hold the anchor
+HUBS = 2.5  # how much pools prefer the first tokens
 BATCH = 8
 REQUEST = b"GET /api/v1/prices HTTP/1.1\r\nHost: localhost\r\n\r\n"
 

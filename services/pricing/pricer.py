@@ -31,7 +31,7 @@ from services.pricing.valuation import Valuation
 
 WHOLE_SHARE = 0.5  # when so many tokens may change, all are priced
 FEW_POOLS = 40  # up to so many pools and tokens a loop beats the arrays
-FEW_TOKENS = 6
+FEW_TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True)
