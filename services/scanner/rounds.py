@@ -11,6 +11,7 @@ Never: change a place outside a round; publish before the commit.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,8 @@ PART = 32  # windows computed without a pause, about 10 ms
 ROUND_BARS = 4_000  # new bars in one transaction
 RETRY_S_MAX = 10.0
 IDLE_S = 5.0
-EVIDENCE_S = 300.0
+EVIDENCE_S = 300.0  # how often the counts of closed records are read again,
+EVIDENCE_SOON_S, EVIDENCE_SOON = 10.0, 500  # and how soon after so many have closed
 TIDY_S = 3600.0
 DAY_MS = 86_400_000
 
@@ -85,7 +87,8 @@ class Rounds:
         self._stopping = False
         self._caught_up = False
         self._trouble = ""
-        self._evidence_s = self._tidied_s = -TIDY_S
+        self._evidence_s = self._tidied_s = -math.inf
+        self._closed_since = 0
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────
 
@@ -245,12 +248,13 @@ class Rounds:
 
     async def _refresh_evidence(self) -> None:
         now_s = self._clock.monotonic_s()
-        if now_s - self._evidence_s < EVIDENCE_S:
+        waited_s = now_s - self._evidence_s
+        if waited_s < (EVIDENCE_SOON_S if self._closed_since >= EVIDENCE_SOON else EVIDENCE_S):
             return
         async with self._database.connection() as connection:
             tallies = await self._store.tallies(connection)
         self._evidence.take((p, s, BY_ID[frame].name, n, wins) for p, s, frame, n, wins in tallies)
-        self._evidence_s = now_s
+        self._evidence_s, self._closed_since = now_s, 0
 
     async def _tidy(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -263,6 +267,7 @@ class Rounds:
     def _count(self, told: Sequence[Told]) -> None:
         metrics.judged.inc(len(told))
         metrics.detections.inc(sum(not one.is_baseline for line in told for one in line.opened))
+        self._closed_since += sum(len(line.ended) for line in told)
         for line in told:
             for one in line.ended:
                 if not one.is_baseline and one.closed is not None:
