@@ -1,4 +1,4 @@
-"""``tradewind up | status | doctor | import-candles | backup | restore | prepare``."""
+"""``tradewind up | status | doctor | import-candles | trace | backup | restore | prepare``."""
 
 from __future__ import annotations
 
@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     candles.add_argument("--symbol", required=True)
     candles.add_argument("--timeframe", required=True, help="1m 5m 15m 30m 1h 4h 1d 1w 1M")
     candles.set_defaults(run=_import_candles)
+    trace = commands.add_parser("trace", help="every logged step of one request or trigger, in order")
+    trace.add_argument("trace", help="32 hex digits, or a traceparent")
+    trace.set_defaults(run=_trace)
     backup = commands.add_parser("backup", help="write everything a running house knows into one file")
     backup.add_argument("file", help="a file that does not exist yet")
     backup.set_defaults(run=_backup)
@@ -61,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     prepare.add_argument("--port", type=int, default=9100, help="the exporter's port (9100)")
     prepare.add_argument("--nats-monitor", default="http://nats:8222", help="what the exporter asks")
     prepare.set_defaults(run=_prepare)
-    for command in (up, status, doctor, candles, backup, restore):
+    for command in (up, status, doctor, candles, trace, backup, restore):
         command.add_argument("--data-dir", help="folder of everything the stack keeps (.data)")
     return root
 
@@ -122,6 +125,12 @@ def _import_candles(chosen: argparse.Namespace) -> int:
             console=Console(),
         )
     )
+
+
+def _trace(chosen: argparse.Namespace) -> int:
+    from deploy.local.trace import show_trace
+
+    return show_trace(_settings(chosen), chosen.trace)
 
 
 def _backup(chosen: argparse.Namespace) -> int:

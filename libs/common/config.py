@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -65,6 +65,7 @@ SETTINGS: dict[str, Setting] = {
     "LOG_LEVEL": Setting("lowest level that is logged: DEBUG, INFO, WARNING, ERROR", "INFO"),
     "PUBLIC_URL": Setting("address clients use, when it is not the one we listen on"),
     "TRUSTED_PROXIES": Setting("comma-separated networks whose X-Forwarded-For counts"),
+    "TRACE_SAMPLE": Setting("share of requests and triggers whose every step is logged, 0 to 1", "0.01"),
     "TLS_DIR": Setting("folder with tls.crt and tls.key; empty serves plain HTTP"),
     "GEO_HEADER": Setting("header with the caller's country, believed from trusted proxies only"),
     "GEO_BLOCK": Setting("comma-separated countries that are refused", "US"),
@@ -158,6 +159,7 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
     log_level: str = "INFO"
+    trace_sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
     process_index: int = 0
 
 

@@ -25,7 +25,7 @@ from libs.common.clock import Clock
 from libs.common.db import Connection, Database, Record, load_queries
 from libs.common.errors import AppError
 from libs.common.subjects import Subject
-from libs.common.telemetry import current_traceparent
+from libs.common.telemetry import current_traceparent, is_sampled, span
 
 log = structlog.get_logger()
 
@@ -200,6 +200,9 @@ class Relay:
             seqs = await self._bus.append(stream, [_entry(row) for row in run])
             await connection.execute(self._sql["published"], [row["id"] for row in run], seqs)
             _published.labels(self._schema).inc(len(run))
+            for row, seq in zip(run, seqs, strict=True):
+                if is_sampled(row["traceparent"]):
+                    span("published", of=row["traceparent"], subject=row["subject"], seq=seq)
 
     async def _send_lost_tails(self, connection: Connection) -> None:
         """Find what a stream acknowledged and no longer holds, and send it again.

@@ -111,6 +111,7 @@ def _main(
         sys.exit(0)
     telemetry.configure_logging(name, config.log_level)
     telemetry.say_build(name, VERSION)
+    telemetry.set_trace_sample(config.trace_sample)
     try:
         code = uvloop.run(_run(name, config, open_base, build))
     except ConfigInvalid as e:

@@ -2,7 +2,8 @@
 
 Logs are events with fields, one JSON object a line on stderr. Metrics are named
 ``tradewind_<service>_<noun>_<unit>`` and served by the process's own small HTTP server together with
-``/livez`` and ``/readyz``. ``traceparent`` (W3C) travels by hand: HTTP → bus headers → outbox rows.
+``/livez`` and ``/readyz``. ``traceparent`` (W3C) travels by hand: HTTP → bus headers → outbox rows → delivery
+rows → webhooks. Each step of a sampled trace is a log event ``span``; ``tradewind trace ID`` tells the story.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import orjson
@@ -32,6 +33,8 @@ from prometheus_client.exposition import choose_encoder
 from libs.common.errors import ConfigInvalid
 
 _traceparent: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
+_sample_of = 655  # of 65536: one in a hundred
+_log = structlog.get_logger()
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 
 _loop_lag = Gauge("tradewind_loop_lag_seconds", "How late the event loop ran its last probe")
@@ -52,12 +55,45 @@ def current_traceparent() -> str:
     return _traceparent.get()
 
 
-def adopt_traceparent(value: str | None) -> str:
-    """Take over a caller's trace, or begin one; the value now in force."""
+def set_trace_sample(share: float) -> None:
+    """The share of traces begun here that are written down, 0 to 1. A caller's choice for its own stands."""
+    global _sample_of  # noqa: PLW0603
+    _sample_of = round(min(max(share, 0.0), 1.0) * 65536)
+
+
+def adopt_traceparent(value: str | None, *, may_sample: bool = True) -> str:
+    """Take over a caller's trace, or begin one; the value now in force.
+
+    ``may_sample=False``: a trace begun here is not written down, because it stands for too many.
+    """
     if not value or not _TRACEPARENT.match(value):
-        value = f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
+        chance = os.urandom(26)
+        sampled = may_sample and int.from_bytes(chance[24:]) < _sample_of
+        value = f"00-{chance[:16].hex()}-{chance[16:24].hex()}-{'01' if sampled else '00'}"
     _traceparent.set(value)
     return value
+
+
+def is_sampled(traceparent: str) -> bool:
+    """Whether the steps of this trace are written down."""
+    return traceparent.endswith("1")
+
+
+def span(step: str, seconds: float | None = None, *, of: str | None = None, **fields: object) -> None:
+    """Write down a step of the trace under way, or of the trace ``of``, when it is sampled."""
+    trace = _traceparent.get() if of is None else of
+    if not is_sampled(trace):
+        return
+    if seconds is not None:
+        fields["ms"] = round(seconds * 1000, 3)
+    _log.info("span", step=step, trace=trace[3:35], **fields)
+
+
+def _add_trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    trace = _traceparent.get()
+    if trace:
+        event.setdefault("trace", trace[3:35])
+    return event
 
 
 def say_build(service: str, version: str) -> None:
@@ -68,11 +104,12 @@ def say_build(service: str, version: str) -> None:
 def exemplar() -> dict[str, str] | None:
     """The trace of the work under way, for a histogram's bucket; None when it has none or is not sampled."""
     value = _traceparent.get()
-    return {"trace_id": value[3:35]} if value.endswith("1") else None
+    return {"trace_id": value[3:35]} if is_sampled(value) else None
 
 
 def observe_command(command: str, outcome: str, seconds: float) -> None:
     """Count a command's answer: outcome is ``ok`` or the error's code."""
+    span(f"command {command}", seconds, outcome=outcome)
     _commands.labels(command, outcome).inc()
     _command_seconds.labels(command).observe(seconds, exemplar())
 
@@ -82,6 +119,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _add_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -20,6 +20,7 @@ from libs.common.ids import Ids
 from libs.common.lease import Guard
 from libs.common.outbox import Fact, Outbox, Relay, fact
 from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED, PUSH_STREAM
+from libs.common.telemetry import adopt_traceparent, span
 from services.alerts import metrics
 from services.alerts.alert import Alert
 from services.alerts.changes import Change
@@ -30,6 +31,7 @@ from services.alerts.watch import AlertBook, Hit, Referenced, Watch
 log = structlog.get_logger()
 
 PIECE = 10_000  # hits of one transaction
+TRACED_MAX = 16  # hits of one transaction that may be followed step by step
 _FACTS_STREAM = str(ALERT_TRIGGERED.stream)
 
 
@@ -111,7 +113,11 @@ class Writer:
             metrics.astray.inc(len(hits) - len(known))
             log.error("hits of alerts that are not active", count=len(hits) - len(known))
         log_ids = await self._store.log_hits(tx, known, alerts, now_ms)
+        # What a tick set off begins here, and the outbox carries it on; a storm would fill the logs.
+        adopt_traceparent(None, may_sample=len(known) <= TRACED_MAX)
         await self._outbox.append(tx, self._facts(known, alerts, log_ids, now_ms))
+        for hit in known[:TRACED_MAX]:
+            span("trigger", alert=hit.alert_id, price=hit.price, tick=hit.seq)
         metrics.fired.inc(len(known))
 
     def _facts(

@@ -152,6 +152,7 @@ class Door:
         if not isinstance(response, web.WebSocketResponse):
             seconds = self._ports.clock.monotonic_s() - begun_s
             metrics.observe(call.route, response.status, seconds)
+            telemetry.span(f"http {call.route}", seconds, status=response.status, request_id=call.request_id)
             log.debug(
                 "request",
                 method=request.method,

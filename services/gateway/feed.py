@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from libs.common.bus import Bus, Stored, decode
+from libs.common.bus import HEADER_TRACE, Bus, Stored, decode
 from libs.common.errors import AppError, MessageUnreadable
 from libs.common.messages.auth import PersonChanged, SessionRevoked
 from libs.common.messages.market import Quote, SnapshotAsk
@@ -25,6 +25,7 @@ from libs.common.subjects import (
     account_pushes,
     untoken,
 )
+from libs.common.telemetry import is_sampled, span
 from services.gateway.hub import Hub
 from services.gateway.socket import Replay
 
@@ -98,6 +99,9 @@ class Feed:
             self._hub.rewind_pushes()  # the stream lost its tail or was made anew: its numbers came before
         self._seq = stored.seq
         self._hub.on_push(int(stored.subject.rpartition(".")[2]), stored.seq, stored.payload)
+        trace = stored.headers.get(HEADER_TRACE, "")
+        if is_sampled(trace):
+            span("push", of=trace, subject=stored.subject, seq=stored.seq)
 
     def on_auth(self, stored: Stored) -> None:
         """A fact of auth; what was revoked and what changed of a person are what matters here."""

@@ -24,6 +24,7 @@ import structlog
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.ids import Ids
+from libs.common.telemetry import span
 from services.notifier import metrics
 from services.notifier.channels.base import SEND_S_MAX, Address, Channel, Outcome, Outgoing, Result
 from services.notifier.deliveries import DEAD, FAILED, SENT, Delivery, Unit, units_of
@@ -306,6 +307,11 @@ class Courier:
             outcome = Outcome(Result.UNKNOWN, f"the channel failed ({type(e).__name__})")
         metrics.attempt_seconds.labels(lane.channel).observe(self._clock.monotonic_s() - begun_s)
         metrics.attempts.labels(lane.channel, outcome.result.value).inc()
+        took_s = self._clock.monotonic_s() - begun_s
+        for trace in {delivery.traceparent for delivery in unit.deliveries}:
+            span(
+                "delivery", took_s, of=trace, channel=lane.channel, result=outcome.result.value, id=message.id
+            )
         return outcome
 
     def _generations(self, lane: Lane) -> tuple[int, ...]:

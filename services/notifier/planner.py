@@ -17,7 +17,7 @@ from libs.common.messages.auth import AccountAsk, AccountOpened
 from libs.common.messages.notifier import Notice
 from libs.common.outbox import Outbox, Relay, fact
 from libs.common.subjects import ACCOUNT_OF, NOTIFICATION_PUSH
-from libs.common.telemetry import adopt_traceparent, current_traceparent
+from libs.common.telemetry import adopt_traceparent, current_traceparent, span
 from services.notifier import metrics
 from services.notifier.deliveries import Draft
 from services.notifier.digits import Digits
@@ -103,6 +103,7 @@ class Planner:
     async def on_raised(self, inbound: Inbound, notice: Notice) -> Ack:
         """Tell, once."""
         adopt_traceparent(inbound.headers.get(HEADER_TRACE))
+        span("notice", login=notice.login)
         _check(inbound, notice)
         digits = await self._digits.of(notice.symbol)
         if inbound.attempt <= OWNER_ATTEMPTS:
