@@ -223,7 +223,7 @@ OAUTH_CONSENT = Command(
     "auth.cmd.oauth.consent.v1", auth_oauth.OAuthConsent, auth_oauth.OAuthCode, effect=True
 )
 OAUTH_EXCHANGE = Command(
-    "auth.cmd.oauth.exchange.v1", auth_oauth.OAuthExchange, auth_oauth.OAuthToken, effect=True
+    "auth.cmd.oauth.exchange.v1", auth_oauth.OAuthExchange, auth_oauth.OAuthGiven, effect=True
 )
 OAUTH_REVOKE = Command("auth.cmd.oauth.revoke.v1", auth_oauth.OAuthRevoke, house.Done, effect=True)
 SCRIPT_LIST = Command("auth.cmd.script.list.v1", auth_people.ScriptListAsk, auth_people.ScriptList)

@@ -288,7 +288,7 @@ def _oauth_handlers(use: UseCases) -> Handlers:
     async def consent(message: auth_oauth.OAuthConsent, call: Call) -> auth_oauth.OAuthCode:
         return await use.oauth.consent(message)
 
-    async def exchange(message: auth_oauth.OAuthExchange, call: Call) -> auth_oauth.OAuthToken:
+    async def exchange(message: auth_oauth.OAuthExchange, call: Call) -> auth_oauth.OAuthGiven:
         return await use.oauth.exchange(message)
 
     async def revoke(message: auth_oauth.OAuthRevoke, call: Call) -> Done:

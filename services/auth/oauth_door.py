@@ -14,6 +14,7 @@ from libs.common.messages.auth_oauth import (
     OAuthCode,
     OAuthConsent,
     OAuthExchange,
+    OAuthGiven,
     OAuthRegister,
     OAuthRevoke,
     OAuthToken,
@@ -106,14 +107,14 @@ class OAuthDoor:
             await self._store.insert_code(db, hash_token(code), held, now_ms)
         return OAuthCode(code=code)
 
-    async def exchange(self, message: OAuthExchange) -> OAuthToken:
+    async def exchange(self, message: OAuthExchange) -> OAuthGiven:
         """The grant a code stands for. A second use ends it: one of the two users stole the code."""
         if message.grant_type != "authorization_code":
             raise GrantTypeUnknown("grant_type is authorization_code")
         if not (message.code and message.redirect_uri and message.client_id and message.verifier):
             raise BadOAuthRequest("code, redirect_uri, client_id and code_verifier are needed")
         code_hash = hash_token(message.code)
-        given: tuple[str, HeldCode] | None = None
+        given: OAuthGiven | None = None
         async with self._ground.database.transaction() as tx:
             held = await self._store.lock_code(tx, code_hash)
             if held is None:
@@ -122,12 +123,12 @@ class OAuthDoor:
                 await self._end(tx, held.key_id, held.client_id)
             else:
                 self._check(message, held)
-                given = await self._give(tx, code_hash, held), held
+                given = await self._give(tx, code_hash, held)
         self._ground.relay.wake()
         if given is None:
             log.warning("an authorization code was used twice: its grant is over", client=held.client_id)
             raise BadGrant(NOT_MET)
-        return OAuthToken(access_token=given[0], scope=" ".join(given[1].scopes))
+        return given
 
     async def revoke(self, message: OAuthRevoke) -> None:
         """The token counts no more. Whoever holds it may say so; what is unknown is over already."""
@@ -176,7 +177,7 @@ class OAuthDoor:
         if message.resource and oauth.read_resource(message.resource, message.own_resource) is None:
             raise BadTarget("resource is none of ours")
 
-    async def _give(self, tx: Connection, code_hash: bytes, held: HeldCode) -> str:
+    async def _give(self, tx: Connection, code_hash: bytes, held: HeldCode) -> OAuthGiven:
         new = self._door.new_key(name=held.client_name, scopes=held.scopes, mode="live")
         new = replace(new, client_id=held.client_id, resource=held.resource, person_id=held.person_id)
         try:
@@ -184,7 +185,12 @@ class OAuthDoor:
         except (KeyLimitReached, TierInsufficient, NotSignedIn) as e:
             raise BadGrant(str(e)) from e
         await self._store.use_code(tx, code_hash, new.key_id)
-        return key
+        return OAuthGiven(
+            token=OAuthToken(access_token=key, scope=" ".join(held.scopes)),
+            key_id=new.key_id,
+            person_id=held.person_id,
+            address=held.address,
+        )
 
     async def _end(self, tx: Connection, key_id: str, client_id: str) -> None:
         now_ms = self._ground.clock.now_ms()

@@ -96,6 +96,15 @@ class OAuthToken(msgspec.Struct, frozen=True, kw_only=True):
     scope: str
 
 
+class OAuthGiven(msgspec.Struct, frozen=True, kw_only=True):
+    """The token with whose it is: the key behind it, its person if it has one, and where it was agreed to."""
+
+    token: OAuthToken
+    key_id: str
+    person_id: int | None = None
+    address: str = ""
+
+
 class OAuthRevoke(msgspec.Struct, frozen=True, kw_only=True):
     """A client gives its token back (RFC 7009)."""
 

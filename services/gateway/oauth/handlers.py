@@ -28,6 +28,7 @@ from libs.common.messages.auth_oauth import (
     OAuthRevoke,
 )
 from libs.common.messages.auth_people import CustomerAsk, KeyListAsk, KeyRevoke, ScanLogin
+from libs.common.messages.billing import StarterGrant
 from libs.common.principal import Principal
 from libs.common.subjects import (
     API_KEY_LIST,
@@ -38,6 +39,7 @@ from libs.common.subjects import (
     OAUTH_REVOKE,
     SCAN_LOGIN,
     SCAN_ME,
+    STARTER_GRANT,
 )
 from services.gateway.endpoints.oauth import AuthorizationServer, AuthorizeRequest, ProtectedResource
 from services.gateway.endpoints.row import Caller
@@ -280,7 +282,10 @@ class Pages:
         except RemoteError:
             await self._learn()  # a code that was used twice has just ended its grant
             raise
-        return Reply(200, msgspec.json.encode(given), {**NO_STORE, "Pragma": "no-cache"})
+        with suppress(AppError):  # the fact of the key gives it its wallet, too; asking makes it be there
+            starter = StarterGrant(key_id=given.key_id, person_id=given.person_id, address=given.address)
+            await self._ports.bus.request(STARTER_GRANT, starter)
+        return Reply(200, msgspec.json.encode(given.token), {**NO_STORE, "Pragma": "no-cache"})
 
     async def revoke(self, nothing: Any, caller: Caller) -> Reply:
         """A token counts no more; one we don't know did not count before."""

@@ -75,6 +75,7 @@ async def test_one_click_without_an_account_gives_a_free_key(town: Town) -> None
     reader.token = token["access_token"]
     assert (await reader.call("GET", CANDLES)).status == 200, "it is an API key"
     assert (await reader.call("GET", "/api/v1/keys")).status == 403
+    assert (await reader.done("GET", "/v1/balance"))["balanceMicros"] == 50_000, "the starter credit"
 
 
 async def test_a_signed_in_persons_grant_is_theirs_and_they_see_and_end_it(town: Town) -> None:
