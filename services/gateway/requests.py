@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+import msgspec.inspect
 
 from libs.common.errors import InvalidData
 from services.gateway.endpoints.row import Endpoint
@@ -34,6 +35,7 @@ class RequestReader:
         self._struct = row.request
         self._body = msgspec.json.Decoder(row.request)
         self._types: dict[str, Any] = {field.encode_name: field.type for field in fields}
+        self._plain = {name for name, kind in self._types.items() if _takes_text(kind)}
         self._raws = [name for name, kind in self._types.items() if kind is msgspec.Raw]
         self._rest = row.rest
         self._takes_nothing = not fields
@@ -84,7 +86,7 @@ class RequestReader:
         if "\x00" in text:
             raise InvalidData(f"{name}: a text may not hold a NUL character")
         try:
-            if text[:1] in ("[", "{") and not _takes_text(self._types[name]):
+            if text[:1] in ("[", "{") and name not in self._plain:
                 value = msgspec.json.decode(text.encode(), type=self._types[name])
             else:
                 value = msgspec.convert(text, self._types[name], strict=False)
@@ -117,7 +119,14 @@ def _refusal(error: Exception, name: str = "") -> InvalidData:
 
 
 def _takes_text(kind: Any) -> bool:
-    return "str" in str(kind)
+    """Whether a text is a value of a type as it stands, not only somewhere within it."""
+    info = msgspec.inspect.type_info(kind)
+    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    return any(isinstance(_bare(one), msgspec.inspect.StrType) for one in kinds)
+
+
+def _bare(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    return info.type if isinstance(info, msgspec.inspect.Metadata) else info
 
 
 def _refuse_nul(value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from tests.conftest import wait_until
 from tests.house import House
@@ -294,6 +295,8 @@ async def test_the_list_filters_counts_and_pages(staff: Staff, trader: Trader) -
     everything = await trader.trades()
     assert list(everything) == sorted(everything, reverse=True)
     assert set(orders) | {waiting} < set(everything)
+    found = await trader.call("GET", "/trades?where=" + quote('[["volume",20],["symbol","EURUSD"]]'))
+    assert [row[0] for row in found["rows"]] == [orders[1]]
     first = await trader.call("GET", "/trades?tradeType=0&limit=3&offset=1")
     assert [row[0] for row in first["rows"]] == list(everything)[1:4]
     assert first["count"] == len(everything)

@@ -217,3 +217,11 @@ def test_a_query_says_the_same_as_a_body(login: int, symbol: str, price: float) 
 )
 def test_only_json_labels_are_read(label: str | None, good: bool) -> None:
     assert is_json(label) is good
+
+
+def test_a_list_in_a_query_is_json_also_where_texts_are_within_it() -> None:
+    reader = READERS["GET /trades"]
+    pairs = [["symbol", "EURUSD"], ["volume", 20]]
+    asked = reader.read(b"", "where=" + quote(json.dumps(pairs)) + "&tradeType=1", {})
+    assert asked == reader.read(json.dumps({"where": pairs, "tradeType": 1}).encode(), "", {})
+    assert asked.where == [("symbol", "EURUSD"), ("volume", 20)]
