@@ -57,6 +57,7 @@ async def cast_of(town: Town) -> Cast:
         "dealer": await town.staff(2),
         "admin": admin,
         "key": await town.key(owner, ["scan"]),
+        "key that may not scan": await town.key(owner, ["read"]),
         "cookie of customer": await town.browser(owner),
         "cookie of other": await town.browser(other),
     }
@@ -68,6 +69,8 @@ async def caller_of(cast: Cast, row: Endpoint, kind: str) -> Caller:
     named = kind
     if row.surface == "scan" and f"cookie of {kind}" in cast.callers:
         named = f"cookie of {kind}"
+    if kind == "key" and row.key_scope == "scan":
+        named = "key that may not scan"
     caller = cast.callers[named]
     fresh = replace(cast.town.stranger(), token=caller.token, cookie=caller.cookie, login=caller.login)
     if row.name not in ENDING or kind in ("anonymous", "key"):
@@ -222,25 +225,7 @@ async def staff_update(cast: Cast, caller: Caller) -> tuple[str, Any]:
     return f"/admin/staff/{cast.callers['dealer'].login}", {"name": "Dealer"}
 
 
-async def records_page(cast: Cast, caller: Caller) -> tuple[str, Any]:
-    await paying_customer(cast)
-    return SAMPLES["GET /api/v1/records"]
-
-
-async def record_page(cast: Cast, caller: Caller) -> tuple[str, Any]:
-    await paying_customer(cast)
-    return SAMPLES["GET /api/v1/records/{id}"]
-
-
-async def paying_customer(cast: Cast) -> None:
-    """Records are for people with a plan."""
-    tier = {"customerId": cast.callers["customer"].customer_id, "tier": "go"}
-    await cast.callers["admin"].done("POST", "/admin/tier", tier)
-
-
 PREPARED: dict[str, Prepare] = {
-    "GET /api/v1/records": records_page,
-    "GET /api/v1/records/{id}": record_page,
     "POST /sign/up": sign_up,
     "POST /sign/in": sign_in,
     "POST /sign/refresh": refresh,
