@@ -248,4 +248,4 @@ async def test_the_ledger_holds(database: Callable[[str], Awaitable[Database]]) 
 
 @pytest.mark.soak
 async def test_the_ledger_holds_for_long(database: Callable[[str], Awaitable[Database]]) -> None:
-    await run_machine(await database("billing"), examples=300, steps=40)
+    await run_machine(await database("billing"), examples=100, steps=30)
