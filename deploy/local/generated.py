@@ -17,7 +17,13 @@ from pathlib import Path
 
 from deploy.local.settings import ROOT
 
-GENERATORS = ("services.gateway.gen", "services.scanner.gen", "deploy.prometheus.rules", "deploy.grafana.gen", "deploy.compose.gen")
+GENERATORS = (
+    "services.gateway.gen",
+    "services.scanner.gen",
+    "deploy.prometheus.rules",
+    "deploy.grafana.gen",
+    "deploy.compose.gen",
+)
 
 
 def main(arguments: list[str]) -> int:
