@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 
@@ -163,3 +164,35 @@ def test_limits_are_met_exactly() -> None:
     assert apikeys.read_expiry("2030-01-01T02:00:00+02:00", NOW_MS) == 1_893_456_000_000
     assert iso_or_none(1) == "1970-01-01T00:00:00Z"
     assert apikeys.allows(("fe80::/64",), "fe80::1%eth0")
+
+
+@pytest.mark.parametrize(
+    ("ask", "meta"),
+    [
+        (
+            lambda: apikeys.read_scopes(["all"]),
+            {"field": "scopes", "allowed": ["read", "scan", "trade", "admin"]},
+        ),
+        (lambda: apikeys.read_scopes([]), {"field": "scopes", "allowed": ["read", "scan", "trade", "admin"]}),
+        (lambda: apikeys.read_mode("real"), {"field": "mode", "allowed": ["live", "test"]}),
+        (lambda: apikeys.read_ip_allow(["10.0.0.1"] * 51), {"field": "ip_allow"}),
+        (lambda: apikeys.read_ip_allow(["everywhere"]), {"field": "ip_allow"}),
+        (lambda: apikeys.read_expiry("soon", 0), {"field": "expires_at"}),
+        (lambda: apikeys.read_expiry("2030-01-01T00:00:00", 0), {"field": "expires_at"}),
+        (lambda: apikeys.read_expiry("0001-01-01T00:00:00+14:00", 0), {"field": "expires_at"}),
+        (lambda: apikeys.read_expiry("1970-01-01T00:00:00Z", 0), {"field": "expires_at"}),
+    ],
+)
+def test_a_refusal_names_its_field_and_what_is_allowed(
+    ask: Callable[[], object], meta: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidData) as refused:
+        ask()
+    assert refused.value.meta == meta
+    assert str(refused.value)
+
+
+def test_the_last_moment_a_key_may_end() -> None:
+    assert apikeys.read_expiry("9999-12-31T23:59:59Z", 0) == 253_402_300_799_000
+    with pytest.raises(InvalidData):
+        apikeys.read_expiry("9999-12-31T23:59:59.001Z", 0)
