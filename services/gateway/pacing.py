@@ -1,7 +1,7 @@
 """The limits of whole surfaces: what a tier, a key or an address may ask, and the headers that say so.
 
 - scan: a person or key (an address where nobody says who they are, as of tier free) has the tier's requests
-  per minute, in windows aligned to the minute, and at most its burst in a second;
+  per minute, in windows aligned to the minute, and at most its burst in any second;
 - analysis: ``limits.analysis_per_key`` and ``limits.analysis_per_address`` per minute;
 - signals: ``limits.signals_per_key`` per minute;
 - prices: an address has ``limits.prices_per_address`` in the 60 s from its first call.
@@ -19,6 +19,7 @@ from libs.common.plans import PlansFile
 from libs.common.principal import Principal
 from services.gateway.addresses import limit_key
 from services.gateway.limits.shared import SharedWindows
+from services.gateway.limits.spans import RING, SharedSpans
 from services.gateway.limits.windows import Rule, Verdict
 
 MINUTE_MS = 60_000
@@ -56,8 +57,9 @@ class Paced(NamedTuple):
 class Pacing:
     """Counts calls in the table all gateway processes share."""
 
-    def __init__(self, windows: SharedWindows, plans: PlansFile, clock: Clock) -> None:
+    def __init__(self, windows: SharedWindows, spans: SharedSpans, plans: PlansFile, clock: Clock) -> None:
         self._windows = windows
+        self._spans = spans
         self._plans = plans
         self._clock = clock
 
@@ -68,7 +70,7 @@ class Pacing:
         buckets = self._buckets(surface, principal, address)
         verdict: Verdict | None = None
         for bucket in buckets:
-            found = self._windows.hit(bucket.name, bucket.rule)
+            found = self._hit(bucket)
             if not found.taken:
                 return self._seen(buckets)._replace(
                     taken=False, retry_after_s=self._seconds_to(found.resets_ms)
@@ -82,6 +84,13 @@ class Pacing:
         if surface not in SURFACES:
             return None
         return self._seen(self._buckets(surface, principal, address))
+
+    def _hit(self, bucket: Bucket) -> Verdict:
+        """A burst is counted in any second, as far as the ring reaches; the rest in windows."""
+        rule = bucket.rule
+        if bucket.shown or rule.count > RING:
+            return self._windows.hit(bucket.name, rule)
+        return self._spans.hit(bucket.name, rule.count, rule.window_ms)
 
     def _seen(self, buckets: tuple[Bucket, ...]) -> Paced:
         bucket = next(b for b in buckets if b.shown)

@@ -62,6 +62,7 @@ from services.gateway.house_handlers import handlers_of
 from services.gateway.identities import Identities
 from services.gateway.keyed import Keyed
 from services.gateway.limits.shared import SharedWindows
+from services.gateway.limits.spans import SharedSpans
 from services.gateway.mcp.catalogue import Shelf, tools_of
 from services.gateway.mcp.handlers import McpDoor
 from services.gateway.metering import Metering
@@ -83,6 +84,7 @@ log = structlog.get_logger()
 
 NO_ACCOUNT_GROUP = "demo"  # what a key made by e-mail alone sees
 LIMITS_FILE = "gateway-limits-1.bin"  # the number is that of its layout
+SPANS_FILE = "gateway-spans-1.bin"
 
 
 class House:
@@ -176,7 +178,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 audit=Audit(base.bus),
                 keyed=Keyed(base.bus),
                 metering=metering,
-                pacing=Pacing(windows, plans, base.clock),
+                pacing=_pacing(windows, plans, config, base, stack),
                 locals={
                     **handlers_of(health, tokens, documentation, msgspec.json.encode(document)),
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
@@ -222,6 +224,14 @@ async def _listen(
 
     stack.push_async_callback(server.stop, end_sockets)
     log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
+
+
+def _pacing(
+    windows: SharedWindows, plans: PlansFile, config: Config, base: Bare, stack: AsyncExitStack
+) -> Pacing:
+    spans = SharedSpans(Path(config.data_dir) / SPANS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc)
+    stack.callback(spans.close)
+    return Pacing(windows, spans, plans, base.clock)
 
 
 def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base: Bare) -> oauth.OAuthPorts:

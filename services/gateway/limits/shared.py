@@ -34,18 +34,27 @@ UNUSED = bytes(16)
 LOCK_S_MAX = 0.05
 
 
-class SharedWindows:
-    """Open one per process; calls never wait for longer than ``LOCK_S_MAX``."""
+class SharedFile:
+    """The file, its sets and their locks. Open one per process; close it at the end."""
 
     def __init__(
-        self, path: Path, clock: Clock, *, sets: int = SETS, on_unlocked: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        magic: bytes,
+        slot_bytes: int,
+        sets: int,
+        on_unlocked: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock = clock
+        self._magic = magic
+        self._slot_bytes = slot_bytes
         self._sets = sets
         self._on_unlocked = on_unlocked
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        size = HEADER_BYTES + sets * WAYS * SLOT.size
+        size = HEADER_BYTES + sets * WAYS * slot_bytes
         self._salt = self._prepare(size)
         self._map = mmap.mmap(self._file, size)
 
@@ -54,44 +63,13 @@ class SharedWindows:
         self._map.close()
         os.close(self._file)
 
-    def hit(self, key: str, rule: Rule) -> Verdict:
-        """Count one call of ``key``."""
-        digest, number = self._place(key)
-        with self._locked(number):
-            now_ms = self._clock.now_ms()
-            offset, state, known = self._slot(number, digest, rule, now_ms)
-            after, verdict = hit(state, rule, now_ms)
-            SLOT.pack_into(
-                self._map, offset, digest if known else UNUSED, verdict.resets_ms, after.began_ms, after.taken
-            )
-            if not known:
-                self._map[offset : offset + 16] = digest
-        return verdict
-
-    def look(self, key: str, rule: Rule) -> Verdict:
-        """How ``key``'s window stands, without counting."""
-        digest, number = self._place(key)
-        with self._locked(number):
-            now_ms = self._clock.now_ms()
-            _, state, _ = self._slot(number, digest, rule, now_ms)
-        return look(state, rule, now_ms)
+    def _start(self, number: int) -> int:
+        """Where a set begins."""
+        return HEADER_BYTES + number * WAYS * self._slot_bytes
 
     def _place(self, key: str) -> tuple[bytes, int]:
         digest = blake2b(key.encode(), digest_size=16, key=self._salt).digest()
         return digest, int.from_bytes(digest[:8], "little") % self._sets
-
-    def _slot(self, number: int, digest: bytes, rule: Rule, now_ms: int) -> tuple[int, Window, bool]:
-        """The key's slot and state, or the slot it takes over."""
-        start = HEADER_BYTES + number * WAYS * SLOT.size
-        spare, spare_rank = start, (2, 0)
-        for offset in range(start, start + WAYS * SLOT.size, SLOT.size):
-            held, ends_ms, began_ms, taken = SLOT.unpack_from(self._map, offset)
-            if held == digest:
-                return offset, current(Window(began_ms, taken), rule, now_ms), True
-            rank = (0, 0) if held == UNUSED or ends_ms <= now_ms else (1, taken)
-            if rank < spare_rank:
-                spare, spare_rank = offset, rank
-        return spare, FRESH, False
 
     @contextlib.contextmanager
     def _locked(self, number: int) -> Iterator[None]:
@@ -122,12 +100,56 @@ class SharedWindows:
             head = os.pread(self._file, HEADER.size, 0)
             if len(head) == HEADER.size and os.fstat(self._file).st_size == size:
                 magic, sets, ways, salt = HEADER.unpack(head)
-                if (magic, sets, ways) == (MAGIC, self._sets, WAYS):
+                if (magic, sets, ways) == (self._magic, self._sets, WAYS):
                     return bytes(salt)
             salt = secrets.token_bytes(16)
             os.ftruncate(self._file, 0)
             os.ftruncate(self._file, size)
-            os.pwrite(self._file, HEADER.pack(MAGIC, self._sets, WAYS, salt), 0)
+            os.pwrite(self._file, HEADER.pack(self._magic, self._sets, WAYS, salt), 0)
             return salt
         finally:
             fcntl.lockf(self._file, fcntl.LOCK_UN, HEADER_BYTES, 0)
+
+
+class SharedWindows(SharedFile):
+    """Open one per process; calls never wait for longer than ``LOCK_S_MAX``."""
+
+    def __init__(
+        self, path: Path, clock: Clock, *, sets: int = SETS, on_unlocked: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(path, clock, magic=MAGIC, slot_bytes=SLOT.size, sets=sets, on_unlocked=on_unlocked)
+
+    def hit(self, key: str, rule: Rule) -> Verdict:
+        """Count one call of ``key``."""
+        digest, number = self._place(key)
+        with self._locked(number):
+            now_ms = self._clock.now_ms()
+            offset, state, known = self._slot(number, digest, rule, now_ms)
+            after, verdict = hit(state, rule, now_ms)
+            SLOT.pack_into(
+                self._map, offset, digest if known else UNUSED, verdict.resets_ms, after.began_ms, after.taken
+            )
+            if not known:
+                self._map[offset : offset + 16] = digest
+        return verdict
+
+    def look(self, key: str, rule: Rule) -> Verdict:
+        """How ``key``'s window stands, without counting."""
+        digest, number = self._place(key)
+        with self._locked(number):
+            now_ms = self._clock.now_ms()
+            _, state, _ = self._slot(number, digest, rule, now_ms)
+        return look(state, rule, now_ms)
+
+    def _slot(self, number: int, digest: bytes, rule: Rule, now_ms: int) -> tuple[int, Window, bool]:
+        """The key's slot and state, or the slot it takes over."""
+        start = self._start(number)
+        spare, spare_rank = start, (2, 0)
+        for offset in range(start, start + WAYS * SLOT.size, SLOT.size):
+            held, ends_ms, began_ms, taken = SLOT.unpack_from(self._map, offset)
+            if held == digest:
+                return offset, current(Window(began_ms, taken), rule, now_ms), True
+            rank = (0, 0) if held == UNUSED or ends_ms <= now_ms else (1, taken)
+            if rank < spare_rank:
+                spare, spare_rank = offset, rank
+        return spare, FRESH, False

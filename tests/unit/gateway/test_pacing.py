@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from libs.common.clock import ManualClock
 from libs.common.plans import PlansFile
 from libs.common.principal import ANONYMOUS, Principal, SessionType
 from services.gateway.limits.shared import SharedWindows
+from services.gateway.limits.spans import SharedSpans
 from services.gateway.pacing import Paced, Pacing
 
 START = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
@@ -29,7 +32,9 @@ class Gateways:
         for _ in range(processes):
             windows = SharedWindows(folder / "limits", self.clock)
             stack.callback(windows.close)
-            self.doors.append(Pacing(windows, plans, self.clock))
+            spans = SharedSpans(folder / "spans", self.clock)
+            stack.callback(spans.close)
+            self.doors.append(Pacing(windows, spans, plans, self.clock))
         self.turn = 0
 
     def ask(self, surface: str, who: Principal, address: str = "10.0.0.1") -> Paced:
@@ -148,3 +153,28 @@ def test_plans_that_change_count_at_once_and_bad_ones_do_not(
         path.write_bytes(bad)
         gateways.clock.advance(1)
         assert plans.now().prices["brief"] == 12_345 and plans.version == now
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 700), min_size=1, max_size=60), st.integers(1, 6))
+def test_no_second_anywhere_holds_more_than_the_burst(
+    tmp_path_factory: pytest.TempPathFactory, waits: list[int], count: int
+) -> None:
+    clock = ManualClock(START)
+    folder = tmp_path_factory.mktemp("spans")
+    doors = [SharedSpans(folder / "spans", clock, sets=4) for _ in range(2)]
+    taken: list[int] = []
+    for number, wait_ms in enumerate(waits):
+        clock.advance(wait_ms / 1000)
+        now_ms = clock.now_ms()
+        room = sum(1 for at in taken if now_ms - at < 1_000) < count  # the slow way: look at every call
+        verdict = doors[number % 2].hit("who", count, 1_000)
+        assert verdict.taken is room
+        if room:
+            taken.append(now_ms)
+        else:
+            clock.advance((verdict.resets_ms - now_ms) / 1000)
+            assert doors[0].hit("who", count, 1_000).taken
+            taken.append(clock.now_ms())
+    for door in doors:
+        door.close()
