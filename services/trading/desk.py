@@ -6,7 +6,8 @@ A turn takes the ticks heard so far and judges them, lets the clock act once a s
 that waited in the order they came, and writes all of it in one commit; then the callers get their answers.
 So an answer means: committed, and in force for every read that begins after it.
 
-Never: two writers; a command decided before a tick that was heard before it; an answer before its commit;
+Never: two writers; a command decided before a tick that was heard before it, also
+across a restart; an answer before its commit;
 a floor that knows more than the tables after a failed commit (it is built again, the ticks since are judged
 again); one account's defect in the way of the others.
 """
@@ -50,6 +51,7 @@ SEEN_S = 1.0  # how often the place of ticks that led to nothing is written
 RETRY_S, RETRY_S_MAX = 0.1, 5.0
 ORDERS_AT_HAND = 2_048  # for what ticks do: remainders of simulated partial fills
 FORGET_S, KEPT_MS = 60.0, 26 * 3_600_000  # client order ids are kept for a day at least
+_BEHIND = "ticks of before are being judged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Desk:
         self._state = "waiting for market"
         await self._patiently(self._learn_market)
         await self._build()
-        self._state = ""
+        self._state = self._behind()
         log.info("trading floor open", accounts=len(self._committed), orders=len(self._floor.owners))
 
     async def run(self) -> None:
@@ -248,6 +250,10 @@ class Desk:
         metrics.open_orders.set(len(self._floor.owners))
         self._due.set()
 
+    def _behind(self) -> str:
+        """What the desk waits for while ticks are known that were not judged yet."""
+        return _BEHIND if self._reader.lags() else ""
+
     async def _hear(self, judged: Mapping[Place, int]) -> Sequence[tuple[str, Quote]]:
         wanted = self._markets.profiles
         if wanted <= self._reader.profiles:
@@ -266,7 +272,7 @@ class Desk:
         if self._failures > 1:  # it failed again at once: what fails is not only the connection
             await asyncio.sleep(min(RETRY_S * 2**self._failures, RETRY_S_MAX))
         await self._patiently(self._build)
-        self._state = ""
+        self._state = self._behind()
 
     async def _patiently(self, act: Callable[[], object]) -> None:
         delay_s = RETRY_S
@@ -285,8 +291,9 @@ class Desk:
 
     async def _turn(self) -> None:
         begun_s = self._clock.monotonic_s()
-        waiting, self._waiting = self._waiting[:COMMANDS_MAX], self._waiting[COMMANDS_MAX:]
-        if self._waiting:
+        most = 0 if self._state == _BEHIND else COMMANDS_MAX  # nobody trades at a price of before the ticks
+        waiting, self._waiting = self._waiting[:most], self._waiting[most:]
+        if self._waiting and most:
             self._due.set()
         try:
             decisions = await self._decide(waiting, begun_s)
@@ -299,6 +306,9 @@ class Desk:
         except Exception as e:
             await self._failed(waiting, e)
             return
+        if self._state == _BEHIND and not self._behind():
+            self._state = ""
+            self._due.set()
         if waiting or decisions:
             metrics.turn_seconds.observe(self._clock.monotonic_s() - begun_s)
         try:

@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from typing import Any
 
@@ -51,7 +52,7 @@ from tests.unit.trading.engine.scenarios import POOL, instrument
 SYMBOLS = ("EURUSD", "USDJPY", "XAUUSD")
 ACCOUNTS = {11: 30, 12: 100, 13: 500}  # login → leverage
 DEPOSIT = 10_000.0
-STEPS = 25
+STEPS = 35
 UNSURE = ("RET_ERR_NOSERVICE", "RET_ERR_TIMEOUT", "RET_ERROR", "RET_TECH_PROBLEM")
 TOLD = ("told", "told", "told", "lost", "twice", "late")
 
@@ -408,9 +409,8 @@ class Play:
             for order in {order for order, _ in (*wanted, *frames[login])}:
                 told = [code for number, code in frames[login] if number == order]
                 expected = [code for number, code in wanted if number == order]
-                more = len(told) - len(expected)  # a change that was asked for again is told again
-                assert 0 <= more <= self.again[order], (login, order, told, expected)
-                assert _without(told, more) == expected, (login, order, told, expected)
+                # a change that was asked for again may be told again
+                assert _repeats(told, expected) <= self.again[order], (login, order, told, expected)
         notices = Counter(
             int(stored.subject.rpartition(".")[2])
             for stored in self.world.server.streams["TRADING"].messages
@@ -462,12 +462,19 @@ def _renumbered(trade: Trade, real: dict[int, int]) -> dict[str, Any]:
     return fields
 
 
-def _without(codes: list[int], more: int) -> list[int]:
-    """The codes without so many updates."""
-    kept = list(codes)
-    for _ in range(more):
-        kept.remove(1)
-    return kept
+def _repeats(told: list[int], expected: list[int]) -> float:
+    """How many updates were told beside what was expected, in its order; infinite if anything else was."""
+    rest = iter(told)
+    beside = []
+    for wanted in expected:
+        for code in rest:
+            if code == wanted:
+                break
+            beside.append(code)
+        else:
+            return inf
+    beside += rest
+    return len(beside) if set(beside) <= {1} else inf
 
 
 async def play(seed: int, steps: int, databases: Databases) -> Counter[str]:
@@ -489,7 +496,7 @@ async def play(seed: int, steps: int, databases: Databases) -> Counter[str]:
         return played.world.trouble.counts
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, 11, 28])
 async def test_trouble_changes_nothing(seed: int, template: Databases) -> None:
     struck = await play(seed, STEPS, template)
     assert struck
