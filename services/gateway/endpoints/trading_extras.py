@@ -17,6 +17,7 @@ from services.gateway.endpoints.admin import READERS
 from services.gateway.endpoints.broker_requests import AccountRequest
 from services.gateway.endpoints.fields import Count, Flag, Line, Login, Seconds, Symbol
 from services.gateway.endpoints.row import ACCOUNT_OF_OWNER, ADMIN_ONLY, Caller, Endpoint
+from services.gateway.endpoints.tool import Tool
 from services.gateway.endpoints.trading import (
     ACCOUNT_ERRORS,
     MODIFY_ERRORS,
@@ -224,6 +225,15 @@ ROWS = (
         message=_check,
         response=x.OrderChecked,
         errors=("INVALID_USER", "RET_TRADE_INCORRECT_CMD"),
+        tools=(
+            Tool(
+                name="order_check",
+                title="Dry run of an order",
+                description="What an order would come to: margin, commission, the account after it, or why it"
+                " would be refused. Nothing is done. Ask this before tradewind_order.",
+                read_only=True,
+            ),
+        ),
     ),
     _row(
         method="PUT",
