@@ -111,10 +111,23 @@ def output_schema(row: Endpoint) -> dict[str, Any] | None:
 
 def _object_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """The schema with its root written out: clients look for ``type: object`` there."""
-    (schema,), definitions = msgspec.json.schema_components([kind], ref_template=_REF)
+    made, components = msgspec.json.schema_components([kind], ref_template=_REF)
+    (schema,), definitions = _portable(list(made)), _portable(components)
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     root = dict(definitions[name]) if name else dict(schema)
     return {**root, "$defs": definitions}
+
+
+def _portable(value: Any) -> Any:
+    """The same schema without bare ``false``, which some clients can't read."""
+    if isinstance(value, Mapping):
+        return {
+            key: {"not": {}} if key == "items" and inner is False else _portable(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_portable(inner) for inner in value]
+    return value
 
 
 def _with_defs(made: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
