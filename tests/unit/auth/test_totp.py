@@ -94,3 +94,10 @@ def test_the_url_names_issuer_account_and_secret() -> None:
     url = totp.provisioning_url("JBSWY3DPEHPK3PXPJBSWY3DP", "ada@example.com", "Tradewind")
     assert url.startswith("otpauth://totp/Tradewind:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DP")
     assert "issuer=Tradewind" in url
+
+
+@given(st.binary(min_size=10, max_size=40))
+def test_a_secret_of_any_length_is_read_with_and_without_its_padding(raw: bytes) -> None:
+    padded = base64.b32encode(raw).decode()
+    bare = padded.rstrip("=")
+    assert totp.read_secret(padded) == totp.read_secret(bare) == bare
