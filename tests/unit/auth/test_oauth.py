@@ -117,6 +117,7 @@ def test_the_longest_address_and_the_most_of_them() -> None:
         ("http://127.0.0.1/cb", "http://127.0.0.1/cb#x", False),
         ("http://127.0.0.1/cb", "http://127.0.0.1:x/cb", False),
         ("app:/cb", "app:/other", False),
+        ("https://127.0.0.1/cb", "https://127.0.0.1:5/cb", False),
     ],
 )
 def test_a_code_goes_to_a_registered_address_only(registered: str, asked: str, may: bool) -> None:
@@ -194,6 +195,7 @@ def test_a_document_describes_the_client_whose_id_leads_to_it() -> None:
     client = oauth.read_document(DOCUMENT, document())
     assert client == oauth.Client(DOCUMENT, "App", (BACK,))
     assert client.host == "app.example"
+    assert oauth.read_document(DOCUMENT, document(client_name="")).name == "app.example"
     assert oauth.is_document_id(DOCUMENT)
     assert not oauth.is_document_id("client_1")
     assert not oauth.is_document_id("http://app.example/client.json")
