@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,6 +20,11 @@ FLOATING_ALL = 1
 FLOATING_PROFIT = 2
 FLOATING_LOSS = 3
 
+
+# Where an account's orders are filled. There is paper only, and the type says so: an account of a live venue
+# would be of another type, which neither the engine nor the rows of these accounts would take.
+Venue = Literal["paper"]
+PAPER: Final = "paper"
 
 # Who pulled an account's kill switch.
 HALTED_NOT, HALTED_BY_OWNER, HALTED_BY_HOUSE = 0, 1, 2

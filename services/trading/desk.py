@@ -1,9 +1,10 @@
 """The one task that judges ticks, decides commands and writes what comes of it: trading's only writer.
 
-Lifecycle: ``start`` takes the writer's lease, builds the floor from the tables and asks market for what was
-missed; ``run`` is the task; ``stop`` finishes the turn under way; ``close`` writes how far ticks were judged.
-A turn takes the ticks heard so far and judges them, lets the clock act once a second, decides the commands
-that waited in the order they came, and writes all of it in one commit; then the callers get their answers.
+Lifecycle: ``start``, once the writer's lease is held, builds the floor from the tables and asks market for
+what was missed; ``run`` is the task; ``stop`` finishes the turn under way; ``close`` writes how far ticks
+were judged. A turn takes the ticks heard so far and judges them, lets the clock act once a second, decides
+the commands that waited in the order they came, and writes all of it in one commit; then the callers get
+their answers.
 So an answer means: committed, and in force for every read that begins after it.
 
 Never: two writers; a command decided before a tick that was heard before it, also
@@ -24,6 +25,7 @@ from libs.common.bus import Bus
 from libs.common.clock import Clock
 from libs.common.db import Database
 from libs.common.errors import AppError, InternalError, OutcomeUnknown, ServiceUnavailable
+from libs.common.lease import LeaseLost
 from libs.common.messages.market import GroupList, GroupViewAsk, Quote, SymbolList
 from libs.common.subjects import GROUP_LIST, GROUP_VIEW, SYMBOL_LIST
 from libs.common.tick_reader import TickReader
@@ -40,7 +42,7 @@ from services.trading.links import ORDERS_MAX
 from services.trading.markets import Markets
 from services.trading.state import Account
 from services.trading.store import ClientOrder, Seen, Store
-from services.trading.writer import LeaseLost, Work, Writer
+from services.trading.writer import Work, Writer
 
 log = structlog.get_logger()
 
@@ -115,7 +117,6 @@ class Desk:
 
     async def start(self) -> None:
         """Build the floor and hear the market; waits for market."""
-        await self._writer.open()
         self._state = "waiting for market"
         await self._patiently(self._learn_market)
         await self._build()

@@ -25,6 +25,7 @@ from services.trading.position import MARKET_CMDS, PENDING_CMDS
 from services.trading.preview import Preview, preview
 from services.trading.state import Account
 from services.trading.store import Store
+from services.trading.writer import Writer
 
 NOTE_MAX = 4_000
 NOTES = ("order", "note", "updated_time")
@@ -52,9 +53,11 @@ class Extras:
         store: Store,
         kept: ExtrasStore,
         desk: Desk,
+        writer: Writer,
         dealing: Dealing,
         clock: Clock,
     ) -> None:
+        self._writer = writer
         self._database = database
         self._store = store
         self._kept = kept
@@ -138,7 +141,7 @@ class Extras:
 
     async def halt_house(self, ask: x.HouseHaltPut) -> x.HouseHalted:
         """Pull the kill switch of the whole house: from the commit on nothing opens anywhere."""
-        async with self._database.transaction() as tx:
+        async with self._writer.transaction() as tx:
             await self._kept.halt(tx, ask.on)
         self._desk.floor.markets.halt(ask.on)
         gone = failed = 0
@@ -166,7 +169,7 @@ class Extras:
         """Write a journal note to an order of one's own."""
         if len(ask.note) > NOTE_MAX:
             raise InvalidData(f"a note has at most {NOTE_MAX} characters")
-        async with self._database.transaction() as tx:
+        async with self._writer.transaction() as tx:
             known = await self._store.trades_by_order(tx, [ask.order] if ask.order <= BIGINT_MAX else [])
             trade = known.get(ask.order)
             if trade is None:
@@ -262,6 +265,11 @@ def _check_view(
         margin_level=0.0 if after is None else after.margin_level,
         equity=0.0 if after is None else from_minor(after.equity_minor, currency),
         stop_price=from_points(found.stop_points, digits),
+        fill_profile=account.fill_profile,
+        worst_price=from_points(found.worst.points, digits),
+        may_be_partial=found.worst.may_be_partial,
+        may_be_rejected=found.worst.may_be_rejected,
+        venue=account.venue,
     )
 
 
@@ -274,4 +282,5 @@ def _limits_view(account: Account) -> x.LimitsView:
         fill_profile=account.fill_profile,
         fill_profiles=sorted(PROFILES),
         halted=account.halted,
+        venue=account.venue,
     )

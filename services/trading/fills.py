@@ -138,6 +138,28 @@ def simulate(
     )
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """What a profile may do to an opening at worst: the price in points, and whether it may be filled in part
+    or rejected."""
+
+    points: int
+    may_be_partial: bool = False
+    may_be_rejected: bool = False
+
+
+def bounds(name: str, *, buys: bool, points: int) -> Bounds:
+    """The worst that ``simulate`` makes of an opening at the quoted ``points``."""
+    profile = PROFILES.get(name)
+    if profile is None:
+        return Bounds(points=points)
+    slip = profile.latency_ms_max * profile.points_per_s // 1000
+    return Bounds(
+        points=max(points + (slip if buys else -slip), 1),
+        may_be_partial=profile.partial_chance > 0,
+        may_be_rejected=profile.reject_chance > 0,
+    )
+
+
 def at_limit(fill: PaperFill, limit: int, *, buys: bool) -> PaperFill:
     """The fill of an order that takes no price worse than ``limit``."""
     if (fill.points > limit) if buys else (fill.points < limit):

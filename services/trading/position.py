@@ -24,7 +24,7 @@ ACTIVATION_NONE, ACTIVATION_SL, ACTIVATION_TP, ACTIVATION_PENDING, ACTIVATION_ST
 )
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # numbers and text: never in a cycle
     """One order. ``margin_unit`` is the exact margin of one volume unit in minor units, as two integers,
     fixed when the position opened; ``margin_minor`` is that of the whole volume, rounded once.
 

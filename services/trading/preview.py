@@ -1,7 +1,9 @@
 """What an order would come to: a decision that nobody keeps. Pure.
 
 The order is decided by the engine itself on the account as it is; nothing is recorded and no order number
-is used up. A pending order is weighed as if it were filled at its price now.
+is used up. A pending order is weighed as if it were filled at its price now. What a profile of simulated
+fills will draw is not known before the order has its number: the numbers are those of the quote, and the
+worst that may come is said beside them.
 """
 
 from __future__ import annotations
@@ -19,9 +21,10 @@ from services.trading.conversion import Tick
 from services.trading.draft import Outcome
 from services.trading.engine import decide
 from services.trading.equity import numbers_of
+from services.trading.fills import Bounds, bounds
 from services.trading.instrument import Market, Terms
 from services.trading.margin import margin_of, unit_margin
-from services.trading.position import BUY, SELL, Trade, side_of
+from services.trading.position import BUY, BUY_LIMIT, MARKET_CMDS, SELL, SELL_LIMIT, Trade, side_of
 from services.trading.risk import is_stopped_out
 from services.trading.state import Account, apply
 
@@ -34,7 +37,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
     ``after``: the account's numbers with it. ``stop_points``: the price of its symbol, on the side at
     which the net position closes, at which the account would be stopped out with all other prices as they
-    are; 0 when no price does it.
+    are; 0 when no price does it. ``worst``: what the account's profile of fills may do
+    to it at most.
     """
 
     refusal: AppError | None
@@ -43,6 +47,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     price_points: int = 0
     after: Numbers | None = None
     stop_points: int = 0
+    worst: Bounds = Bounds(points=0)
 
 
 def preview(account: Account, asked: OpenTrade | PlacePending, market: Market, now_ms: int) -> Preview:
@@ -62,6 +67,7 @@ def preview(account: Account, asked: OpenTrade | PlacePending, market: Market, n
         price_points=trade.open_points,
         after=numbers_of(after, market),
         stop_points=stop_out_points(after, market, trade.symbol),
+        worst=_worst(account.fill_profile, asked.cmd, trade.open_points, market),
     )
 
 
@@ -87,6 +93,13 @@ def stop_out_points(account: Account, market: Market, symbol: str) -> int:
         middle = (out + safe) // 2
         safe, out = (safe, middle) if stopped(middle) else (middle, out)
     return out if net > 0 else out + spread
+
+
+def _worst(profile: str, cmd: int, points: int, market: Market) -> Bounds:
+    """The bounds of a profile, within what the order and the group promise of the price."""
+    found = bounds(profile, buys=side_of(cmd) == BUY, points=points)
+    promised = cmd in (BUY_LIMIT, SELL_LIMIT) or (cmd not in MARKET_CMDS and not market.rules.slippage)
+    return msgspec.structs.replace(found, points=points) if promised else found
 
 
 def _filled(account: Account, outcome: Outcome, market: Market, now_ms: int) -> tuple[Trade, Account] | None:

@@ -147,7 +147,7 @@ class TradingService:
         )
         await self._writer.prepare(NUMBERS_AT_HAND)
         order = self._writer.orders.take()
-        async with self._database.transaction() as tx:
+        async with self._writer.transaction() as tx:
             fresh = claim is None or await self._outbox.claim(tx, claim.consumer, claim.event_id)
             # Who comes second waits here for the first one's commit and then finds its account.
             if fresh and await self._store.open_account(tx, account):

@@ -16,7 +16,7 @@ import msgspec
 from libs.common.errors import invariant
 from libs.common.sessions import day_of
 from services.trading import events as e
-from services.trading.account import NO_LIMITS, Limits
+from services.trading.account import NO_LIMITS, PAPER, Limits, Venue
 from services.trading.order_map import EMPTY, OrderMap
 from services.trading.position import BALANCE_IN, BALANCE_OUT, BUY, FINANCE_CMDS, Trade
 from services.trading.profit import Valuation, profit_of
@@ -117,6 +117,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = NO_LIMITS
     halted: int = 0
     fill_profile: str = ""
+    venue: Venue = PAPER
     day: int = 0
     day_net_minor: int = 0
     recent_ms: tuple[int, ...] = ()

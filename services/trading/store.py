@@ -261,16 +261,6 @@ class Store:
 
     # ── the writer's place ────────────────────────────────────────────────────────────────────────
 
-    async def take_lease(self, tx: Connection) -> int:
-        """Become the writer; the epoch to hold."""
-        epoch: int = await tx.fetchval(QUERIES["take_lease"])
-        return epoch
-
-    async def lease(self, tx: Connection) -> int:
-        """The writer's epoch, held until the transaction ends."""
-        epoch: int = await tx.fetchval(QUERIES["hold_lease"])
-        return epoch
-
     async def seen(self, connection: Connection) -> list[Seen]:
         """How far ticks were judged."""
         return [Seen(*row) for row in await connection.fetch(QUERIES["seen"])]

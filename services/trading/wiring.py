@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from libs.common.bus import Stored
+from libs.common.lease import Lease
 from libs.common.service import App, Base
 from libs.common.streams import TRADING_ACCOUNTS, TRADING_MARKET
 from services.trading.config import TradingConfig
@@ -31,12 +32,17 @@ from services.trading.writer import Writer
 log = structlog.get_logger()
 
 STOP_S_MAX = 5.0
+PARTITION = 0  # every account: one process writes them all, others stand in
 
 
 @asynccontextmanager
 async def build(config: TradingConfig, base: Base) -> AsyncIterator[App]:
     """Everything trading is made of."""
     async with AsyncExitStack() as stack:
+        # A stand-in waits here, before it hears anything: its commands go to the owner.
+        lease = Lease("trading", PARTITION, base.database, lambda: base.fail("another process took over"))
+        await lease.take()
+        stack.push_async_callback(lease.release)
         store = Store()
         writer = Writer(
             database=base.database,
@@ -45,6 +51,7 @@ async def build(config: TradingConfig, base: Base) -> AsyncIterator[App]:
             relay=base.relay,
             clock=base.clock,
             ids=base.ids,
+            guard=lease,
         )
         desk = Desk(
             bus=base.bus,
@@ -72,6 +79,7 @@ async def build(config: TradingConfig, base: Base) -> AsyncIterator[App]:
             store=store,
             kept=ExtrasStore(),
             desk=desk,
+            writer=writer,
             dealing=dealing,
             clock=base.clock,
         )

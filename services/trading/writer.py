@@ -9,15 +9,16 @@ Never: a commit by a writer whose lease was taken by another; a balance that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
 
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
-from libs.common.errors import ServiceUnavailable
 from libs.common.ids import Ids
+from libs.common.lease import Guard
 from libs.common.outbox import Outbox, Relay
 from services.trading import metrics
 from services.trading.extras_store import ExtrasStore, Filled
@@ -33,10 +34,6 @@ from services.trading.telling import facts_of
 log = structlog.get_logger()
 
 ORDERS_AHEAD = 2_000  # numbers taken from the sequence at once
-
-
-class LeaseLost(ServiceUnavailable):
-    """Another process writes trading's tables now; nothing was done."""
 
 
 @dataclass(slots=True)
@@ -77,8 +74,17 @@ class Writer:
     """See the module's text."""
 
     def __init__(
-        self, *, database: Database, store: Store, outbox: Outbox, relay: Relay, clock: Clock, ids: Ids
+        self,
+        *,
+        database: Database,
+        store: Store,
+        outbox: Outbox,
+        relay: Relay,
+        clock: Clock,
+        ids: Ids,
+        guard: Guard,
     ) -> None:
+        self._guard = guard
         self._database = database
         self._store = store
         self._kept = ExtrasStore()
@@ -86,15 +92,16 @@ class Writer:
         self._relay = relay
         self._clock = clock
         self._ids = ids
-        self._epoch = 0
         self._ledger: dict[LedgerAccount, int] = {}
         self.orders = Numbers()
         self._entries = Numbers()
 
-    async def open(self) -> None:
-        """Become the one who writes."""
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A transaction that may write: LeaseLost when another process does, and nothing is written."""
         async with self._database.transaction() as tx:
-            self._epoch = await self._store.take_lease(tx)
+            await self._guard.check(tx)
+            yield tx
 
     async def prepare(self, orders: int) -> None:
         """See to it that at least so many order numbers are at hand."""
@@ -106,9 +113,7 @@ class Writer:
         """Commit; what is told of it is published after."""
         begun_s = self._clock.monotonic_s()
         facts = facts_of(work.decisions, floor, self._ids)
-        async with self._database.transaction() as tx:
-            if await self._store.lease(tx) != self._epoch:
-                raise LeaseLost
+        async with self.transaction() as tx:
             await self._write_trades(tx, work.decisions)
             await self._write_ledger(tx, work.decisions)
             await self._write_accounts(tx, work)

@@ -4,7 +4,7 @@ kill switch, simulated fills and notes. Major 1 of each. Units are those of ``tr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,6 +28,8 @@ class OrderChecked(msgspec.Struct, frozen=True, kw_only=True):
 
     ``margin`` and ``commission`` are the order's own; the account's numbers are those with it. ``stop_price``
     is the price of the symbol that would stop the account out with all else as it is, 0 when none does.
+    Under a ``fill_profile`` the numbers are those of a fill at the quote; ``worst_price`` is the worst the
+    profile may make of it, and it may be filled in part or rejected. ``venue`` is "paper".
     """
 
     accepted: bool
@@ -44,6 +46,11 @@ class OrderChecked(msgspec.Struct, frozen=True, kw_only=True):
     margin_level: float
     equity: float
     stop_price: float
+    fill_profile: str = ""
+    worst_price: float = 0.0
+    may_be_partial: bool = False
+    may_be_rejected: bool = False
+    venue: Literal["paper"] = "paper"
 
 
 class TradeTrail(OrderAsk, frozen=True, kw_only=True):
@@ -104,7 +111,7 @@ class LimitsPut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
-    """An account's limits. ``halted``: 0 no, 1 by its owner, 2 by the house."""
+    """An account's limits. ``halted``: 0 no, 1 by its owner, 2 by the house; ``venue``: "paper"."""
 
     login: int
     max_daily_loss: float
@@ -113,6 +120,7 @@ class LimitsView(msgspec.Struct, frozen=True, kw_only=True):
     fill_profile: str
     fill_profiles: Sequence[str]
     halted: int
+    venue: Literal["paper"] = "paper"
 
 
 class HaltPut(OrderAsk, frozen=True, kw_only=True):

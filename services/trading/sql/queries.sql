@@ -142,14 +142,6 @@ SELECT l.kind, l.login, l.currency, l.id
   FROM trading.ledger_account AS l
   JOIN unnest($1::text[], $2::bigint[], $3::text[]) AS n (kind, login, currency) USING (kind, login, currency);
 
--- name: take_lease
--- Become the writer: nobody with an older epoch may commit from now on.
-UPDATE trading.lease SET epoch = epoch + 1 WHERE partition = 0 RETURNING epoch;
-
--- name: hold_lease
--- The epoch of the writer; it can't change before this transaction ends.
-SELECT epoch FROM trading.lease WHERE partition = 0 FOR SHARE;
-
 -- name: seen
 -- The last tick of every symbol and profile that was judged.
 SELECT profile, symbol, seq, bid, ask, tick_ms FROM trading.seen;

@@ -17,6 +17,7 @@ from libs.common.clock import ManualClock
 from libs.common.db import Database
 from libs.common.errors import AppError
 from libs.common.ids import RandomIds
+from libs.common.lease import Lease
 from libs.common.messages import trading_orders as m
 from libs.common.messages.market import (
     CandlesAsk,
@@ -168,6 +169,7 @@ class Stage:
     desk: Desk = field(init=False)
     store: Store = field(default_factory=Store)
     relay: Relay = field(init=False)
+    lease: Lease = field(init=False)
     _stack: AsyncExitStack = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(init=False)
 
@@ -179,8 +181,16 @@ class Stage:
             await self.relay.start()
             self._stack.push_async_callback(self.relay.stop)
         parts: dict[str, Any] = {"database": self.database, "store": self.store}
+        self.lease = Lease("trading", 0, self.database, lambda: self.failed.append("lease lost"))
+        await self.lease.take()
+        self._stack.push_async_callback(self.lease.release)
         writer = Writer(
-            **parts, outbox=Outbox("trading"), relay=self.relay, clock=self.clock, ids=RandomIds()
+            **parts,
+            outbox=Outbox("trading"),
+            relay=self.relay,
+            clock=self.clock,
+            ids=RandomIds(),
+            guard=self.lease,
         )
         self.desk = Desk(
             **parts, bus=self.bus, writer=writer, clock=self.clock, live=self.live, fail=self.failed.append

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from deploy.local import doctor
 from libs.common.db import Connection, Database, load_queries
 from libs.common.errors import OutcomeUnknown, ServiceUnavailable
+from libs.common.lease import LeaseLost
 from libs.common.messages import trading_orders as m
 from libs.common.messages.trading import AccountAsk
 from services.trading import engine, floor
 from services.trading.state import Account
-from services.trading.writer import LeaseLost
 from tests.conftest import wait_until
 from tests.integration.trading.stage import LOGIN, Stage
 
@@ -142,7 +142,7 @@ async def test_an_unknown_commit_is_said_as_unknown_and_the_tables_decide(
 async def test_a_writer_whose_lease_was_taken_writes_nothing_and_ends(stage: Stage) -> None:
     await stage.account()
     async with stage.database.transaction() as tx:
-        await stage.store.take_lease(tx)
+        await tx.execute("UPDATE trading.partition_lease SET epoch = epoch + 1")
     with pytest.raises(LeaseLost):
         await stage.buy()
     assert stage.failed

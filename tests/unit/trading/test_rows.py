@@ -5,8 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import ValidationError
 from msgspec.structs import asdict, fields
 
 from services.trading.account import Limits
@@ -67,3 +69,6 @@ def test_an_account_comes_back_from_its_row(
     row = dict(zip(names, account_row(account), strict=True))
     stored = {**row, "login": 1, "currency": "USD", "balance_minor": 0, "credit_minor": 0}
     assert account_of(stored) == account
+    assert account.venue == "paper"
+    with pytest.raises(ValidationError):  # money that is not paper is not of this type
+        account_of({**stored, "extra": {**row["extra"], "venue": "live"}})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.trading import commands as c
 from services.trading.account import LEVEL_STOP_OUT
 from services.trading.equity import numbers_of
+from services.trading.fills import PROFILES, bounds, simulate
 from services.trading.preview import preview, stop_out_points
 from tests.unit.trading.engine.stage import Stage
 from tests.unit.trading.engine.walk import Walk
@@ -80,3 +82,44 @@ def test_a_symbol_that_is_fully_hedged_has_no_stop_price() -> None:
     stage.sell()
     assert stop_out_points(stage.account, stage.market, "EURUSD") == 0
     assert numbers_of(stage.account, stage.market) is not None
+
+
+@given(st.sampled_from(sorted(PROFILES)), st.integers(0, 1), st.integers(1, 10**9), st.integers(1, 10**6))
+@settings(max_examples=100, deadline=None)
+def test_no_fill_of_a_profile_is_beyond_the_bounds_told(
+    profile: str, cmd: int, order: int, points: int
+) -> None:
+    told = bounds(profile, buys=cmd == 0, points=points)
+    fill = simulate(
+        profile, order=order, deal="open", buys=cmd == 0, points=points, volume=100, lot_min=1, lot_step=1
+    )
+    assert fill is not None
+    assert fill.points <= told.points if cmd == 0 else fill.points >= told.points
+    assert told.may_be_partial or fill.volume == 100
+    assert told.may_be_rejected or not fill.rejected
+
+
+def test_a_dry_run_says_the_worst_an_account_s_profile_may_make_of_each_kind_of_order() -> None:
+    stage = Stage()
+    stage.account = replace(stage.account, fill_profile="storm")
+    slip = 4_000 * 400 // 1_000
+    for cmd, at, worst in (
+        (0, 0, slip),
+        (1, 0, -slip),
+        (2, 109_000, 0),
+        (4, 112_000, slip),
+        (5, 109_000, -slip),
+    ):
+        asked = (
+            c.OpenTrade(cmd=cmd, symbol="EURUSD", volume=10)
+            if cmd < 2
+            else c.PlacePending(cmd=cmd, symbol="EURUSD", volume=10, open_points=at)
+        )
+        told = preview(stage.account, asked, stage.market, stage.now_ms)
+        assert told.refusal is None
+        promised = cmd > 1 and not stage.market.rules.slippage
+        assert told.worst.points == told.price_points + (0 if promised else worst)
+        assert told.worst.may_be_rejected
+    stage.account = replace(stage.account, fill_profile="")
+    told = preview(stage.account, c.OpenTrade(cmd=0, symbol="EURUSD", volume=10), stage.market, stage.now_ms)
+    assert (told.worst.points, told.worst.may_be_partial) == (told.price_points, False)

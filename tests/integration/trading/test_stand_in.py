@@ -1,0 +1,98 @@
+"""Two processes of trading: the second takes over, and one that was paused writes nothing when it wakes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+from libs.common.bus_nats import NatsBus
+from libs.common.db import Database
+from libs.common.errors import AppError
+from libs.common.messages.market import QuoteIn, QuotesPut
+from libs.common.messages.trading import AccountAsk
+from libs.common.messages.trading_orders import TradeOpen, TradesAsk
+from libs.common.subjects import ACCOUNT_GET, ACCOUNT_OPEN, QUOTES_PUT, TRADE_OPEN, TRADES
+from tests.conftest import wait_until
+from tests.house import House
+from tests.integration.trading.stage import LOGIN, wanted
+
+
+async def put(bus: NatsBus, bid: float) -> None:
+    quotes = [QuoteIn(symbol="EURUSD", bid=bid, ask=round(bid + 0.0001, 5))]
+    await bus.request(QUOTES_PUT, QuotesPut(quotes=quotes))
+
+
+async def buy(bus: NatsBus, sl: float, own: str) -> int:
+    """An order that is placed once, however often it must be sent until somebody answers."""
+    ask = TradeOpen(login=LOGIN, cmd=0, volume=10, symbol="EURUSD", sl=sl, client_order_id=own)
+    return int((await answered(bus, TRADE_OPEN, ask)).order)
+
+
+async def answered(bus: NatsBus, command: Any, ask: Any) -> Any:
+    """The answer, as soon as somebody gives one."""
+    found: list[Any] = []
+
+    async def answers() -> bool:
+        try:
+            found.append(await bus.request(command, ask))
+        except AppError as refusal:
+            if refusal.http_status < 500:
+                raise
+            return False
+        return True
+
+    await wait_until(answers, timeout_s=30)
+    return found[0]
+
+
+async def states(bus: NatsBus) -> dict[int, int]:
+    table = await answered(bus, TRADES, TradesAsk(login=LOGIN, limit=100))
+    at = table.structure.index("state")
+    return {row[0]: row[at] for row in table.rows if row[2] == 0}
+
+
+async def test_a_stand_in_takes_over_from_one_that_is_killed_and_from_one_that_sleeps(
+    house: House, bus: NatsBus, database: Any
+) -> None:
+    await house.start("market", "trading", FEED="manual")
+    tables: Database = await database("trading")
+    await put(bus, 1.1)
+    await answered(bus, ACCOUNT_OPEN, wanted())
+    first, second = await buy(bus, 1.09, "a"), await buy(bus, 1.08, "b")
+    await stand_in(house, 1)
+    before = await answered(bus, ACCOUNT_GET, AccountAsk(login=LOGIN))
+
+    await house.end("trading-0", signal.SIGKILL)
+    assert await buy(bus, 1.08, "b") == second
+    assert await answered(bus, ACCOUNT_GET, AccountAsk(login=LOGIN)) == before
+    await put(bus, 1.085)
+    await wait_until(lambda: _are(bus, {first: 3, second: 0}), timeout_s=30)
+
+    await stand_in(house, 2)
+    asleep = house.running["trading-1"]
+    asleep.signal(signal.SIGSTOP)
+    await put(bus, 1.075)  # the one that sleeps has this in its buffers when it wakes
+    await house._ready(house.running["trading-2"])
+    await wait_until(lambda: _are(bus, {first: 3, second: 3}), timeout_s=30)
+    asleep.signal(signal.SIGCONT)
+    assert await asyncio.wait_for(asleep.process.wait(), 15) == 1  # its supervisor starts it as the stand-in
+    del house.running["trading-1"]
+    assert await states(bus) == {first: 3, second: 3}
+    async with tables.connection() as connection:
+        assert await connection.fetchval("SELECT epoch FROM trading.partition_lease") == 3
+        rows = await connection.fetch(
+            """SELECT count(*) FROM trading.trade WHERE cmd = 0 UNION ALL
+               SELECT sum(amount_minor)::bigint FROM trading.posting"""
+        )
+    assert [row[0] for row in rows] == [2, 0]
+
+
+async def _are(bus: NatsBus, found: dict[int, int]) -> bool:
+    return await states(bus) == found
+
+
+async def stand_in(house: House, number: int) -> None:
+    """One more process, which waits for the lease; it is there when it says so."""
+    running = await house._spawn("trading", {"PROCESS_INDEX": str(number), "FEED": "manual"})
+    await wait_until(lambda: "another process owns the partition" in running.log.read_text(), timeout_s=30)
