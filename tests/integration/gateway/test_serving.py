@@ -72,7 +72,7 @@ async def requests_counted(house: House) -> dict[str, int]:
     counted = {}
     for key, running in house.running.items():
         text = await running.metrics()
-        found = re.search(r'request_seconds_count\{route="GET /docs",status="\d+"\} (\d+)', text)
+        found = re.search(r'requests_total\{route="GET /docs",status="\d+"\} (\d+)', text)
         counted[key] = int(found.group(1)) if found else 0
     return counted
 
