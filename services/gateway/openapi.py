@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +32,7 @@ _KEY_PARAMETER: Mapping[str, Any] = {
     ),
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
+_CAPITAL = re.compile("[A-Z]")
 _BODY_TOO = " Parameters may also come as a JSON body; the query wins."
 
 
@@ -83,7 +85,8 @@ def document(rows: Sequence[Endpoint], *, version: str, server_url: str = "/") -
 def operation_id(row: Endpoint) -> str:
     """A name for generated clients: ``get_market_short_list``."""
     parts = [part.strip("{}*").replace(".", "_").replace("-", "_") for part in row.path.split("/") if part]
-    return "_".join([row.method.lower(), *(part for part in parts if part)])
+    name = "_".join([row.method.lower(), *(part for part in parts if part)])
+    return _CAPITAL.sub(lambda found: f"_{found[0].lower()}", name)
 
 
 def _types(row: Endpoint) -> Iterable[Any]:
