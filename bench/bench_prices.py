@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import socket
 import statistics
 import time
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
 from bench.peers import networkx_prices
 from bench.runner import Child, Cores, conditions, cpu_s, folder, write_results
@@ -33,8 +34,9 @@ SMALL, LARGE = (500, 1_200), (5_000, 12_000)
 FASTER_MIN, GROWTH_MAX, UPDATE_MAX, COST_MAX = 50.0, 15.0, 0.01, 1.5
 UPDATES = 2_000
 HUBS = 2.5  # how much pools prefer the first tokens
-BATCH = 8
-REQUEST = b"GET /api/v1/prices HTTP/1.1\r\nHost: localhost\r\n\r\n"
+CLIENTS = 32
+BULK = "/api/v1/prices"
+ADDED = frozenset({"Content-Length", "Date"})
 
 
 def world(tokens: int, pools: int) -> tuple[Pricer, list[Pool]]:
@@ -140,76 +142,115 @@ def graphs(quick: bool) -> dict[str, float]:
 # ── a cached answer ───────────────────────────────────────────────────────────────────────────────
 
 
-def ask(port: int, seconds: float, pid: int) -> float:
-    """CPU per request in µs of the process that answers, over one connection, a batch of requests at a time
-    (else the load costs more than what is measured, and what the process does anyway counts for more).
+class Load:
+    """As many connections as many clients have, each asking again when it has its answer."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self._request = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
+        self._links = [socket.create_connection(("127.0.0.1", port)) for _ in range(CLIENTS)]
+
+    def round(self) -> None:
+        """One request of every client, all under way at once."""
+        for link in self._links:
+            link.sendall(self._request)
+        for link in self._links:
+            _read(link)
+
+    def close(self) -> None:
+        """Hang up."""
+        for link in self._links:
+            link.close()
+
+
+def _read(link: socket.socket) -> None:
+    """One answer, thrown away; it must be a good one."""
+    found = bytearray()
+    while (end := found.find(b"\r\n\r\n")) < 0:
+        found += _more(link)
+    head = bytes(found[:end]).lower()
+    if not head.startswith(b"http/1.1 200 "):
+        raise RuntimeError(f"answered {head[:60]!r}")
+    length = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0])
+    left = end + 4 + length - len(found)
+    while left > 0:
+        left -= len(_more(link))
+
+
+def _more(link: socket.socket) -> bytes:
+    found = link.recv(65_536)
+    if not found:
+        raise RuntimeError("hung up")
+    return found
+
+
+def ask(port: int, path: str, seconds: float, pid: int) -> float:
+    """CPU per request in µs of the process that answers ``CLIENTS`` connections that stay open.
 
     The limit is counted; the stack's plans raise it.
     """
-    with socket.create_connection(("127.0.0.1", port)) as link:
-        answers = link.makefile("rb")
-        number, begun, used = 0, time.monotonic(), cpu_s(pid)
-        while time.monotonic() - begun < seconds:
-            number += BATCH
-            link.sendall(REQUEST * BATCH)
-            for _ in range(BATCH):
-                _read(answers)
-        return (cpu_s(pid) - used) / number * 1e6
-
-
-def _read(answers: BinaryIO) -> None:
-    """One answer, thrown away; it must be a good one."""
-    status = answers.readline().split()
-    length = 0
-    while line := answers.readline().strip():
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            length = int(value)
-    answers.read(length)
-    if status[1] != b"200":
-        raise RuntimeError(f"answered {status[1].decode()}")
+    load = Load(port, path)
+    number, begun, used = 0, time.monotonic(), cpu_s(pid)
+    while time.monotonic() - begun < seconds:
+        load.round()
+        number += CLIENTS
+    spent = cpu_s(pid) - used
+    load.close()
+    return spent / number * 1e6
 
 
 def cached(quick: bool) -> dict[str, float]:
     """A bulk GET from the gateway beside a bare handler with the same bytes, round by round."""
-    seconds, rounds = (1.0, 1) if quick else (4.0, 5)
+    seconds, rounds = (0.5, 3) if quick else (2.0, 9)
+    costs: dict[str, list[float]] = {"/plain": [], "/same": [], BULK: []}
+    cores = Cores.choose()
     with folder() as data:
         plans = json.loads(BUILT_IN.read_text())
         plans["limits"]["prices_per_address"] = 1_000_000_000
         (data / "plans.json").write_text(json.dumps(plans))
         settings = {"TRADEWIND_PLANS_FILE": str(data / "plans.json")}
         with stack(data, settings) as running:
-            body = fetched(running)
+            body, headers = fetched(running)
             (data / "body.json").write_bytes(body)
             gateway = next(p for p in family(running.process.pid) if group_of(p) == "services.gateway")
+            os.sched_setaffinity(gateway, {cores.server})
             bare = Child(
-                "bench.peers.aiohttp_bytes", {"body": str(data / "body.json")}, Cores.choose().server
+                "bench.peers.aiohttp_bytes",
+                {"body": str(data / "body.json"), "headers": headers},
+                cores.server,
             )
-            ours, theirs = [], []
+            sides = {path: (int(bare.ready["port"]), bare.pid) for path in ("/plain", "/same")}
+            sides[BULK] = running.port, gateway
             for _ in range(rounds):
-                theirs.append(ask(int(bare.ready["port"]), seconds, bare.pid))
-                ours.append(ask(running.port, seconds, gateway))
+                for path, (port, pid) in sides.items():
+                    costs[path].append(ask(port, path, seconds, pid))
             bare.stop()
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return {
         "bytes of the answer": float(len(body)),
-        "gateway, CPU per request (µs)": statistics.median(ours),
-        "bare aiohttp, CPU per request (µs)": statistics.median(theirs),
-        "cost of a cached answer (times bare)": statistics.median(ratios),
+        "gateway, CPU per request (µs)": statistics.median(costs[BULK]),
+        "bare aiohttp, the same headers and body, CPU per request (µs)": statistics.median(costs["/same"]),
+        "bare aiohttp, the body alone, CPU per request (µs)": statistics.median(costs["/plain"]),
+        "cost of a cached answer (times bare)": _ratio(costs[BULK], costs["/same"]),
+        "cost of a cached answer (times bare without headers)": _ratio(costs[BULK], costs["/plain"]),
     }
 
 
-def fetched(running: Stack) -> bytes:
-    """The bulk answer, once it is whole."""
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    """Median of the ratios, round by round."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def fetched(running: Stack) -> tuple[bytes, dict[str, str]]:
+    """The bulk answer, once it is whole, and the headers it has beyond what aiohttp adds by itself."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         connection = http.client.HTTPConnection("127.0.0.1", running.port)
-        connection.request("GET", "/api/v1/prices")
+        connection.request("GET", BULK)
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
         if answer.status == 200 and len(json.loads(body)["data"]) >= 12:
-            return body
+            own = {name: value for name, value in answer.getheaders() if name not in ADDED}
+            return body, own
         time.sleep(0.25)
     raise RuntimeError("no prices within a minute")
 

@@ -1,4 +1,7 @@
-"""A bare aiohttp handler that returns the same bytes, on uvloop: what a cached answer can cost at best."""
+"""A bare aiohttp handler that returns the same bytes, on uvloop: what a cached answer can cost at best.
+
+``GET /plain`` gives the body alone, ``GET /same`` the same headers with it as the answer it was taken from.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,18 @@ import uvloop
 from aiohttp import web
 
 
-async def main(body: bytes) -> None:
+async def main(body: bytes, headers: dict[str, str]) -> None:
     """Serve these bytes until the parent goes."""
 
-    async def handle(request: web.Request) -> web.Response:
+    async def plain(request: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json")
 
+    async def same(request: web.Request) -> web.Response:
+        return web.Response(body=body, headers=headers)
+
     app = web.Application()
-    app.router.add_get("/api/v1/prices", handle)
+    app.router.add_get("/plain", plain)
+    app.router.add_get("/same", same)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -29,4 +36,5 @@ async def main(body: bytes) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(Path(json.loads(sys.stdin.readline())["body"]).read_bytes()))
+    asked = json.loads(sys.stdin.readline())
+    uvloop.run(main(Path(asked["body"]).read_bytes(), asked["headers"]))

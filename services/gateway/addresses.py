@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 from libs.common.errors import ConfigInvalid
 
@@ -57,6 +58,7 @@ class Addresses:
         )
 
 
+@lru_cache(maxsize=8192)
 def limit_key(address: str) -> str:
     """What limits count: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = _parse(address)

@@ -48,6 +48,7 @@ from services.gateway.mcp.calls import Perform, RowCall
 from services.gateway.metering import Done, Metering, Order, payment_in, refusal
 from services.gateway.open_data import OpenData, Question
 from services.gateway.pacing import Paced, Pacing, holder
+from services.gateway.ready import Ready
 from services.gateway.requests import RequestReader, is_json
 from services.gateway.router import Match, Router, WrongMethod
 from services.gateway.socket import Upgrade
@@ -63,7 +64,7 @@ StreamHandler = Callable[[web.BaseRequest, Upgrade], Awaitable[web.StreamRespons
 BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
 BODY_S_PER_BYTE = 1 / 65_536
 COOKIE_MAX_AGE_S = 86_400
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _EVERY_ANSWER = {"Server": "tradewind", "X-Content-Type-Options": "nosniff"}
 _CLOSING = frozenset((408, 413))
 _HTTP_ERRORS = {400: InvalidData, 404: PathUnknown, 405: MethodNotAllowed, 413: BodyTooLarge}
@@ -127,7 +128,7 @@ class Door:
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self.open_data = OpenData(ports.bus, ports.clock, ports.pacing, ports.readers)
+        self.open_data = OpenData(ports.bus, ports.clock, ports.ids, ports.pacing, ports.readers)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
@@ -237,13 +238,13 @@ class Door:
             return await self._once(call, row, inner.key, print_, asked, caller)
         return await self._command(call, row, asked, caller)
 
-    def _kept(self, request: web.BaseRequest, begun_s: float) -> web.Response | None:
+    def _kept(self, request: web.BaseRequest, begun_s: float) -> Ready | None:
         """An open answer that is at hand, without the way of all others; None when it has to be gone."""
         known = self.open_data.at_hand(request)
         if known is None:
             return None
         address = self._ports.addresses.client(request.remote or "", request.headers.get("X-Forwarded-For"))
-        response = self.open_data.give(known, address, self._request_id(request))
+        response = self.open_data.give(known, address, _given_id(request))
         if response is not None:
             metrics.observe(known.route, 200, self._ports.clock.monotonic_s() - begun_s)
         return response
@@ -448,8 +449,7 @@ class Door:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _request_id(self, request: web.BaseRequest) -> str:
-        given = request.headers.get("X-Request-Id")
-        return given if given and _REQUEST_ID.match(given) else self._ports.ids.event_id()
+        return _given_id(request) or self._ports.ids.event_id()
 
     # ── limits ────────────────────────────────────────────────────────────────────────────────────
 
@@ -522,6 +522,12 @@ class Door:
         )
         flags = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
         return f"{call.surface.cookie}={token}; Max-Age={max_age_s}{flags}"
+
+
+def _given_id(request: web.BaseRequest) -> str | None:
+    """The request id the client gave, if it is one."""
+    given = request.headers.get("X-Request-Id")
+    return given if given and _REQUEST_ID.fullmatch(given) else None
 
 
 def _wants_upgrade(request: web.BaseRequest) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -21,17 +21,20 @@ from aiohttp import web
 from libs.common.bus import Bus, encode
 from libs.common.clock import Clock
 from libs.common.errors import AppError, InternalError
+from libs.common.ids import Ids
 from libs.common.principal import ANONYMOUS
 from services.gateway import metrics
 from services.gateway.endpoints.row import Caller, Endpoint, Fresh
 from services.gateway.errors import TooFrequent
 from services.gateway.pacing import Paced, Pacing
+from services.gateway.ready import Dates, Ready, head_of, suits
 from services.gateway.requests import RequestReader
 from services.gateway.surfaces.base import Reply
 from services.gateway.surfaces.prices import PricesSurface
 
 ENTRIES_MAX = 2_000
 BYTES_MAX = 64 * 1024 * 1024
+IDS_AHEAD = 32
 _ANYBODY = Caller(ANONYMOUS)
 _EVERY_ANSWER = {"Server": "tradewind", "X-Content-Type-Options": "nosniff"}
 _SURFACE = PricesSurface()
@@ -58,14 +61,19 @@ class Kept:
     generation: int
     route: str
     fresh: Fresh
+    head: bytes = b""  # what the heads of all answers with these bytes begin with
+    request_ids: list[str] = field(default_factory=list)  # made ahead, in bulk
 
 
 class OpenData:
     """The kept answers of one gateway process."""
 
-    def __init__(self, bus: Bus, clock: Clock, pacing: Pacing, readers: Mapping[str, RequestReader]) -> None:
+    def __init__(
+        self, bus: Bus, clock: Clock, ids: Ids, pacing: Pacing, readers: Mapping[str, RequestReader]
+    ) -> None:
         self._bus = bus
         self._clock = clock
+        self._ids = ids
         self._pacing = pacing
         self._readers = readers
         self._kept: dict[tuple[str, str, bytes], Kept] = {}
@@ -73,6 +81,7 @@ class OpenData:
         self._asking: dict[tuple[str, str, bytes], asyncio.Task[Kept]] = {}
         self._bytes = 0
         self._generation = 0
+        self._dates = Dates()
 
     def drop(self) -> None:
         """Prices changed: nothing that was made or asked for before is given again."""
@@ -85,15 +94,26 @@ class OpenData:
             return None
         if self._clock.monotonic_s() >= kept.until_s or "If-None-Match" in request.headers:
             return None
-        return kept
+        return kept if suits(request) else None
 
-    def give(self, kept: Kept, address: str, request_id: str) -> web.Response | None:
-        """That answer, counted; None when the address asked too often."""
+    def give(self, kept: Kept, address: str, request_id: str | None) -> Ready | None:
+        """That answer, counted; None when the address asked too often. Without a ``request_id`` it has one
+        of its own."""
         paced = self._pacing.count("prices", ANONYMOUS, address) if kept.fresh.counted else None
         if paced is not None and not paced.taken:
             return None
-        headers = {**_EVERY_ANSWER, "X-Request-Id": request_id, **self._headers(kept, paced)}
-        return web.Response(body=kept.body, headers=headers)
+        if request_id is None:
+            kept.request_ids = kept.request_ids or self._ids.event_ids(IDS_AHEAD)
+            request_id = kept.request_ids.pop()
+        if not kept.head:
+            kept.head = head_of({**_EVERY_ANSWER, **_lasting(kept)}, len(kept.body))
+        age_s = int(self._clock.monotonic_s() - kept.made_s)
+        head = (
+            f"Date: {self._dates.at(self._clock.now_ms())}\r\nAge: {age_s}\r\nX-Request-Id: {request_id}\r\n"
+        )
+        if paced is not None:
+            head += "".join([f"{name}: {value}\r\n" for name, value in paced.headers.items()])
+        return Ready(b"".join((kept.head, head.encode(), b"\r\n", kept.body)))
 
     async def answer(
         self, request: web.BaseRequest, question: Question, is_staff: Callable[[], Awaitable[bool]]
@@ -132,13 +152,7 @@ class OpenData:
         return web.Response(body=kept.body, headers=headers)
 
     def _headers(self, kept: Kept, paced: Paced | None) -> dict[str, str]:
-        headers = {
-            **_SURFACE.headers,
-            "Content-Type": "application/json",
-            "Cache-Control": kept.fresh.control,
-            "ETag": kept.etag,
-            "Age": str(int(self._clock.monotonic_s() - kept.made_s)),
-        }
+        headers = {**_lasting(kept), "Age": str(int(self._clock.monotonic_s() - kept.made_s))}
         if paced is not None:
             headers.update(paced.headers)
         return headers
@@ -201,6 +215,16 @@ class OpenData:
         if gone is not None:
             self._bytes -= len(gone.body)
             self._plain.pop(key[1], None)
+
+
+def _lasting(kept: Kept) -> dict[str, str]:
+    """The headers that stay while an answer is kept."""
+    return {
+        **_SURFACE.headers,
+        "Content-Type": "application/json",
+        "Cache-Control": kept.fresh.control,
+        "ETag": kept.etag,
+    }
 
 
 def _respond(question: Question, reply: Reply, paced: Paced | None) -> web.Response:

@@ -20,7 +20,7 @@ from libs.common.principal import Principal
 from services.gateway.addresses import limit_key
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.spans import RING, SharedSpans
-from services.gateway.limits.windows import Rule, Verdict
+from services.gateway.limits.windows import Rule, Verdict, rule_of
 
 MINUTE_MS = 60_000
 SECOND_MS = 1_000
@@ -108,15 +108,15 @@ class Pacing:
             known = principal.kind != "anonymous"
             tier = plans.tier(principal.tier if known else "free")
             return (
-                Bucket(f"scan-burst|{who}", Rule(tier.burst, SECOND_MS), shown=False),
-                Bucket(f"scan|{who}", Rule(tier.requests_per_min, MINUTE_MS, aligned=True)),
+                Bucket(f"scan-burst|{who}", rule_of(tier.burst, SECOND_MS), shown=False),
+                Bucket(f"scan|{who}", rule_of(tier.requests_per_min, MINUTE_MS, aligned=True)),
             )
         if surface == "prices":
-            return (Bucket(f"prices|{limit_key(address)}", Rule(limits.prices_per_address, MINUTE_MS)),)
+            return (Bucket(f"prices|{limit_key(address)}", rule_of(limits.prices_per_address, MINUTE_MS)),)
         if surface == "signals":
-            return (Bucket(f"signals|{who}", Rule(limits.signals_per_key, MINUTE_MS)),)
-        own = Bucket(f"analysis|{who}", Rule(limits.analysis_per_key, MINUTE_MS))
-        everyone = Rule(limits.analysis_per_address, MINUTE_MS)
+            return (Bucket(f"signals|{who}", rule_of(limits.signals_per_key, MINUTE_MS)),)
+        own = Bucket(f"analysis|{who}", rule_of(limits.analysis_per_key, MINUTE_MS))
+        everyone = rule_of(limits.analysis_per_address, MINUTE_MS)
         place = Bucket(
             f"analysis-address|{limit_key(address)}", everyone, shown=principal.kind == "anonymous"
         )

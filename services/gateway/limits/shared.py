@@ -11,18 +11,18 @@ an unused slot. Never: a wait for a stopped process; after ``LOCK_S_MAX`` the ca
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import os
 import secrets
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
 from libs.common.clock import Clock
-from services.gateway.limits.windows import FRESH, Rule, Verdict, Window, current, hit, look
+from services.gateway.limits.windows import FRESH, Rule, Verdict, Window, hit, look
 
 MAGIC = b"TWLIMIT1"
 HEADER = struct.Struct("<8sII16s")  # magic, sets, ways, salt
@@ -32,6 +32,7 @@ SETS = 4096
 WAYS = 16
 UNUSED = bytes(16)
 LOCK_S_MAX = 0.05
+PLACES_MAX = 4096  # keys whose place is remembered
 
 
 class SharedFile:
@@ -57,6 +58,7 @@ class SharedFile:
         size = HEADER_BYTES + sets * WAYS * slot_bytes
         self._salt = self._prepare(size)
         self._map = mmap.mmap(self._file, size)
+        self._place = lru_cache(maxsize=PLACES_MAX)(self._find_place)
 
     def close(self) -> None:
         """Give the file back; what was counted stays in it."""
@@ -67,20 +69,14 @@ class SharedFile:
         """Where a set begins."""
         return HEADER_BYTES + number * WAYS * self._slot_bytes
 
-    def _place(self, key: str) -> tuple[bytes, int]:
+    def _find_place(self, key: str) -> tuple[bytes, int]:
         digest = blake2b(key.encode(), digest_size=16, key=self._salt).digest()
         return digest, int.from_bytes(digest[:8], "little") % self._sets
 
-    @contextlib.contextmanager
-    def _locked(self, number: int) -> Iterator[None]:
-        held = self._lock(number + HEADER_BYTES)
-        try:
-            yield
-        finally:
-            if held:
-                fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number + HEADER_BYTES)
-
-    def _lock(self, byte: int) -> bool:
+    def _lock(self, number: int) -> bool:
+        """Take the lock of a set; whether it was had. Every call of this process counts here, so it comes
+        without an object per call: ``_unlock`` follows in a ``finally``."""
+        byte = number + HEADER_BYTES
         deadline_s: float | None = None
         while True:
             try:
@@ -92,6 +88,10 @@ class SharedFile:
                 if now_s >= deadline_s:
                     self._on_unlocked()
                     return False
+
+    def _unlock(self, number: int, held: bool) -> None:
+        if held:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, number + HEADER_BYTES)
 
     def _prepare(self, size: int) -> bytes:
         """Give the file its header once; its salt. A file of another layout is begun anew."""
@@ -122,33 +122,39 @@ class SharedWindows(SharedFile):
     def hit(self, key: str, rule: Rule) -> Verdict:
         """Count one call of ``key``."""
         digest, number = self._place(key)
-        with self._locked(number):
+        held = self._lock(number)
+        try:
             now_ms = self._clock.now_ms()
-            offset, state, known = self._slot(number, digest, rule, now_ms)
+            offset, state, known = self._slot(number, digest, now_ms)
             after, verdict = hit(state, rule, now_ms)
             SLOT.pack_into(
                 self._map, offset, digest if known else UNUSED, verdict.resets_ms, after.began_ms, after.taken
             )
             if not known:
                 self._map[offset : offset + 16] = digest
+        finally:
+            self._unlock(number, held)
         return verdict
 
     def look(self, key: str, rule: Rule) -> Verdict:
         """How ``key``'s window stands, without counting."""
         digest, number = self._place(key)
-        with self._locked(number):
+        held = self._lock(number)
+        try:
             now_ms = self._clock.now_ms()
-            _, state, _ = self._slot(number, digest, rule, now_ms)
+            _, state, _ = self._slot(number, digest, now_ms)
+        finally:
+            self._unlock(number, held)
         return look(state, rule, now_ms)
 
-    def _slot(self, number: int, digest: bytes, rule: Rule, now_ms: int) -> tuple[int, Window, bool]:
+    def _slot(self, number: int, digest: bytes, now_ms: int) -> tuple[int, Window, bool]:
         """The key's slot and state, or the slot it takes over."""
         start = self._start(number)
         spare, spare_rank = start, (2, 0)
         for offset in range(start, start + WAYS * SLOT.size, SLOT.size):
             held, ends_ms, began_ms, taken = SLOT.unpack_from(self._map, offset)
             if held == digest:
-                return offset, current(Window(began_ms, taken), rule, now_ms), True
+                return offset, Window(began_ms, taken), True
             rank = (0, 0) if held == UNUSED or ends_ms <= now_ms else (1, taken)
             if rank < spare_rank:
                 spare, spare_rank = offset, rank

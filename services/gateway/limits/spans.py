@@ -35,11 +35,12 @@ class SharedSpans(SharedFile):
     def hit(self, key: str, count: int, span_ms: int) -> Verdict:
         """Count one call of ``key``, unless ``count`` (at most ``RING``) fell in the ``span_ms`` before."""
         digest, number = self._place(key)
-        with self._locked(number):
+        held = self._lock(number)
+        try:
             now_ms = self._clock.now_ms()
             offset = self._slot_of(number, digest)
-            held, last_ms, place, kept, *moments = SLOT.unpack_from(self._map, offset)
-            if held != digest or last_ms > now_ms:  # another's, or the clock was set back
+            owner, last_ms, place, kept, *moments = SLOT.unpack_from(self._map, offset)
+            if owner != digest or last_ms > now_ms:  # another's, or the clock was set back
                 place, kept, moments = 0, 0, [0] * RING
             recent = [age for age in self._ages(moments, place, kept, now_ms) if age < span_ms]
             if len(recent) >= count:
@@ -47,6 +48,8 @@ class SharedSpans(SharedFile):
             moments[place] = now_ms % LOW
             place, kept = (place + 1) % RING, min(len(recent) + 1, RING)
             SLOT.pack_into(self._map, offset, digest, now_ms, place, kept, *moments)
+        finally:
+            self._unlock(number, held)
         return Verdict(True, count - len(recent) - 1, now_ms + span_ms)
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -23,6 +24,12 @@ class Rule:
     count: int
     window_ms: int
     aligned: bool = False
+
+
+@lru_cache(maxsize=1024)
+def rule_of(count: int, window_ms: int, *, aligned: bool = False) -> Rule:
+    """The rule; made once, since every call needs one."""
+    return Rule(count, window_ms, aligned)
 
 
 class Verdict(NamedTuple):

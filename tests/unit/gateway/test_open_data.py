@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http.client import HTTPResponse
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11
 from aiohttp.test_utils import make_mocked_request
 
 from libs.common.clock import ManualClock
 from libs.common.errors import AppError, ServiceUnavailable
+from libs.common.ids import CountedIds
 from libs.common.plans import PlansFile
 from services.gateway.endpoints.prices import ROWS
 from services.gateway.limits.shared import SharedWindows
-from services.gateway.open_data import BYTES_MAX, ENTRIES_MAX, OpenData, Question
+from services.gateway.limits.spans import SharedSpans
+from services.gateway.open_data import BYTES_MAX, ENTRIES_MAX, IDS_AHEAD, OpenData, Question
 from services.gateway.pacing import Pacing
+from services.gateway.ready import Ready
 from services.gateway.requests import RequestReader
 from services.gateway.surfaces.prices import prefers_page
 from services.gateway.token_feed import token_channel
@@ -46,15 +51,37 @@ class Owner:
         return self.body or b'{"answer":%d}' % number
 
 
+class Seen(NamedTuple):
+    """An answer, however it was made."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+def read(ready: Ready) -> Seen:
+    """The bytes of an answer, as an HTTP client reads them."""
+    answer = HTTPResponse(BytesSocket(ready.message))  # type: ignore[arg-type]
+    answer.begin()
+    return Seen(answer.status, dict(answer.getheaders()), answer.read())
+
+
+class BytesSocket(NamedTuple):
+    """What an HTTP client reads from."""
+
+    message: bytes
+
+    def makefile(self, *args: Any) -> BytesIO:
+        return BytesIO(self.message)
+
+
 @dataclass
 class Desk:
     owner: Owner
     clock: ManualClock
     data: OpenData
 
-    async def get(
-        self, path: str = "/api/v1/prices", address: str = "1.2.3.4", **headers: str
-    ) -> web.Response:
+    async def get(self, path: str = "/api/v1/prices", address: str = "1.2.3.4", **headers: str) -> Seen:
         request = make_mocked_request("GET", path, headers=headers)
         question = Question(BULK, {}, b"", address, HEADERS)
 
@@ -63,7 +90,10 @@ class Desk:
 
         kept = self.data.at_hand(request)
         given = self.data.give(kept, address, "r") if kept is not None else None
-        return given or await self.data.answer(request, question, nobody)
+        if given is not None:
+            return read(given)
+        answer = await self.data.answer(request, question, nobody)
+        return Seen(answer.status, dict(answer.headers), answer.body)
 
 
 @pytest.fixture
@@ -71,9 +101,9 @@ def desk(tmp_path: Path) -> Desk:
     clock, owner = ManualClock(datetime(2026, 1, 31, tzinfo=UTC)), Owner()
     owner.gate.set()
     windows = SharedWindows(tmp_path / "windows", clock)
-    pacing = Pacing(windows, PlansFile("", clock), clock)
+    pacing = Pacing(windows, SharedSpans(tmp_path / "spans", clock), PlansFile("", clock), clock)
     readers = {row.name: RequestReader(row) for row in ROWS}
-    return Desk(owner, clock, OpenData(owner, clock, pacing, readers))  # type: ignore[arg-type]
+    return Desk(owner, clock, OpenData(owner, clock, CountedIds(), pacing, readers))  # type: ignore[arg-type]
 
 
 async def test_an_answer_is_given_again_until_it_is_old(desk: Desk) -> None:
@@ -82,10 +112,33 @@ async def test_an_answer_is_given_again_until_it_is_old(desk: Desk) -> None:
     again = await desk.get()
     assert (again.body, desk.owner.asked) == (first.body, 1)
     assert (again.headers["ETag"], again.headers["Age"]) == (first.headers["ETag"], "4")
-    assert set(again.headers) == set(first.headers)
+    # What aiohttp adds to the first by itself is in the bytes of the second.
+    assert set(again.headers) == set(first.headers) | {"Date", "Content-Length"}
+    assert (again.headers["Content-Length"], again.headers["Date"]) == (
+        str(len(first.body)),
+        "Sat, 31 Jan 2026 00:00:04 GMT",
+    )
     assert (await desk.get("/api/v1/prices?limit=3")).body != first.body  # another question
     desk.clock.advance(0.1)
     assert (await desk.get()).body != first.body
+
+
+async def test_who_closes_the_connection_gets_an_answer_that_says_so(desk: Desk) -> None:
+    await desk.get()
+    for version, closing in ((HttpVersion11, True), (HttpVersion10, False), (HttpVersion10, True)):
+        request = make_mocked_request("GET", "/api/v1/prices", version=version, closing=closing)
+        assert desk.data.at_hand(request) is None
+    assert (await desk.get()).status == 200
+
+
+async def test_every_answer_has_an_id_of_its_own_unless_it_was_given_one(desk: Desk) -> None:
+    await desk.get()
+    kept = desk.data.at_hand(make_mocked_request("GET", "/api/v1/prices"))
+    assert kept is not None
+    given = [desk.data.give(kept, f"5.5.{n}.1", "mine" if n == 7 else None) for n in range(IDS_AHEAD * 2)]
+    ids = [read(ready).headers["X-Request-Id"] for ready in given if ready is not None]
+    assert len(set(ids)) == len(given) == IDS_AHEAD * 2
+    assert ids[7] == "mine"
 
 
 async def test_a_change_drops_what_was_kept_and_what_was_asked_for_before_it(desk: Desk) -> None:
