@@ -13,7 +13,7 @@ from libs.common.messages.auth import Account
 from libs.common.principal import ANONYMOUS, Principal
 from services.gateway.accounts import account_named
 from services.gateway.endpoints.row import Caller, Endpoint
-from services.gateway.errors import ForeignOrigin
+from services.gateway.errors import ForeignOrigin, MissingAgentKey
 from services.gateway.surfaces.base import Surface
 
 AccountOf = Callable[[int], Awaitable[Account]]
@@ -51,6 +51,8 @@ class Callers:
         if row.access.public:
             return anonymous, token
         if not token:
+            if row.agents and authorization is None:
+                raise MissingAgentKey
             raise NotAuthenticated("a token is needed")
         opaque = authorization is None and surface.name == "scan"  # its cookie is no token of ours
         principal = await self._whose(surface, token, address, cookie=opaque)

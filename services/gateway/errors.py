@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.errors import AppError, InvalidData, PermissionDenied, Retry
+from libs.common.errors import AppError, InvalidData, NotAuthenticated, PermissionDenied, Retry
 
 
 class PathUnknown(AppError):
@@ -69,6 +69,12 @@ class PaymentRequired(AppError):
 
     code = "PAYMENT_REQUIRED"
     http_status = 402
+
+
+class MissingAgentKey(NotAuthenticated):
+    """This needs the key of an agent, and none was sent."""
+
+    code = "missing_agent_key"
 
 
 class TierInsufficient(AppError):

@@ -101,7 +101,9 @@ def _dialect(surface: Surface) -> Iterator[str]:
     if surface.codes:
         yield ""
         rows = (
-            (f"`{code}`", str(status), HTTPStatus(status).phrase) for status, code in surface.codes.items()
+            (f"`{code}`", str(status), HTTPStatus(status).phrase)
+            for status, code in surface.codes.items()
+            if surface.status_of(status) == status
         )
         yield from _table(("code", "HTTP", "meaning"), rows)
 

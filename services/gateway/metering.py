@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from libs.common.bus import Bus
-from libs.common.errors import AppError, NotAuthenticated, OutcomeUnknown, ServiceUnavailable
+from libs.common.errors import AppError, InvalidData, NotAuthenticated, OutcomeUnknown, ServiceUnavailable
 from libs.common.messages.billing import (
     Admit,
     Admitted,
@@ -27,7 +27,8 @@ from libs.common.messages.billing import (
     Terms,
     TermsAsk,
 )
-from libs.common.subjects import ADMIT, CAPTURE, CHARGE, RELEASE, TERMS
+from libs.common.messages.scan import SymbolResolve
+from libs.common.subjects import ADMIT, CAPTURE, CHARGE, RELEASE, SYMBOL_RESOLVE, TERMS
 from services.gateway.endpoints.metered import Cost, Metered
 from services.gateway.endpoints.row import Caller
 from services.gateway.errors import PaymentRequired
@@ -87,7 +88,12 @@ class Metering:
         """What ``act`` answers, paid for. Billing's refusals are raised, and then nothing is charged."""
         if order.metered.after:
             return await self._charged_after(order, act)
-        admitted = await self._admit(order)
+        try:
+            admitted = await self._admit(order)
+        except AppError as e:
+            if e.http_status == 402:
+                await self._doubt(order)
+            raise
         caller = replace_quota(order.caller, admitted)
         try:
             done = await act(caller)
@@ -116,6 +122,18 @@ class Metering:
             await asyncio.wait(self._late, timeout=SETTLE_WAIT_S)
         for task in self._late:
             task.cancel()
+
+    async def _doubt(self, order: Order) -> None:
+        """A request that makes no sense is told so before its price; what can't be found out is let be."""
+        symbol = order.metered.doubtful(order.asked) if order.metered.doubtful is not None else ""
+        if not symbol:
+            return
+        try:
+            await self._bus.request(SYMBOL_RESOLVE, SymbolResolve(symbol=symbol))
+        except AppError as e:
+            if e.http_status == 404:
+                text = f"ticker: {symbol!r} is no known symbol and not of the form BASE/QUOTE"
+                raise InvalidData(text) from None
 
     # ── the steps ─────────────────────────────────────────────────────────────────────────────────
 

@@ -189,7 +189,7 @@ def _errors(row: Endpoint) -> dict[int, set[str]]:
     surface = SURFACES[row.surface]
 
     def add(status: int, code: str) -> None:
-        found.setdefault(status, set()).add(surface.codes.get(status, code))
+        found.setdefault(surface.status_of(status), set()).add(surface.codes.get(status, code))
 
     if row.request is not NoRequest:
         add(400, "INVALID_DATA")
@@ -197,6 +197,8 @@ def _errors(row: Endpoint) -> dict[int, set[str]]:
         add(413, "INVALID_DATA")
     if not row.access.public:
         add(401, "PERMISSION_DENIED")
+        if row.agents:
+            found[401].add("missing_agent_key")
         add(403, "PERMISSION_DENIED")
     if row.access.account:
         add(400, "INVALID_LOGIN")

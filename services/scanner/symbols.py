@@ -21,12 +21,6 @@ USAGE_POLICY = {
     "limits": "Requests and scans are limited by tier; every answer carries X-RateLimit headers.",
 }
 
-RECOVERY: dict[str, object] = {
-    "flow": "manual_web_agent_key",
-    "action": "sign in and make an API key with POST /api/v1/keys",
-    "agent_direct_payment": False,
-}
-
 
 class Symbols:
     """Use cases about symbols; asks market for those it has."""
@@ -44,7 +38,7 @@ class Symbols:
             symbols=len(self._market.instruments),
             places=len(self._following.places),
             pending_places=len(self._following.pending),
-            recovery=RECOVERY,
+            recovery=m.KEY_RECOVERY,
         )
 
     async def search(self, ask: m.SymbolSearch) -> m.SymbolPage:

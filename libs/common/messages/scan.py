@@ -265,6 +265,14 @@ class WatchlistRemove(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
+# How somebody without a good key gets one: an agent can't do it by itself.
+KEY_RECOVERY: dict[str, Any] = {
+    "flow": "manual_web_agent_key",
+    "action": "sign in and make an API key with POST /api/v1/keys",
+    "agent_direct_payment": False,
+}
+
+
 class StatusAsk(msgspec.Struct, frozen=True):
     """How the scanner is."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -37,6 +38,7 @@ Ticker = Annotated[
         description="A pair such as BTC/USDT, or any known symbol, in any case.",
     ),
 ]
+_PAIR = re.compile(r"[A-Z0-9]{1,15}(/[A-Z0-9]{2,10})?")
 Timeframe = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
 AnyTimeframe = Literal["1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w"]
 CandleCount = Annotated[
@@ -220,6 +222,11 @@ def _delta(request: CandlesRequest, caller: Caller) -> analysis.DeltaAsk:
     )
 
 
+def _doubtful(asked: CandlesRequest) -> str:
+    """A ticker that is not written like a pair has to be a known symbol."""
+    return "" if _PAIR.fullmatch(asked.ticker.upper()) else asked.ticker
+
+
 def _delta_cost(answer: bytes, asked: Any) -> Cost:
     return Cost("delta" if _told.decode(answer).delta.changed else "delta_unchanged")
 
@@ -291,7 +298,7 @@ ROWS = (
     _paid(
         "/v1/brief",
         "The newest candles of a symbol with patterns, levels, regime, indicators and a line of text",
-        Metered("brief"),
+        Metered("brief", doubtful=_doubtful),
         request=BriefRequest,
         command=subjects.BRIEF,
         message=_brief,
@@ -309,7 +316,7 @@ ROWS = (
     _paid(
         "/v1/delta",
         "What is new since this key's last brief or delta of the symbol and timeframe",
-        Metered("delta", cost=_delta_cost),
+        Metered("delta", cost=_delta_cost, doubtful=_doubtful),
         description="Costs less when nothing changed; the brief comes along only when something did.",
         request=CandlesRequest,
         command=subjects.DELTA,
@@ -328,7 +335,7 @@ ROWS = (
     _paid(
         "/v1/candles",
         "The newest candles of a symbol as short text",
-        Metered("candles"),
+        Metered("candles", doubtful=_doubtful),
         request=CandlesRequest,
         command=subjects.CODEC_CANDLES,
         message=_candles,
@@ -345,7 +352,7 @@ ROWS = (
     _paid(
         "/v1/analogs",
         "What followed the past windows that looked like the last one, losing ones included",
-        Metered("analogs"),
+        Metered("analogs", doubtful=_doubtful),
         request=AnalogsRequest,
         command=subjects.ANALOGS,
         message=_analogs,
@@ -363,7 +370,7 @@ ROWS = (
     _paid(
         "/v1/multi",
         "Briefs in several timeframes, and whether they trend the same way",
-        Metered("multi"),
+        Metered("multi", doubtful=_doubtful),
         request=MultiRequest,
         command=subjects.MULTI,
         message=_multi,

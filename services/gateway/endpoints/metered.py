@@ -19,11 +19,12 @@ class Metered:
     """What a successful call costs. Amounts stand in the plans file (``libs/common/plans.py``), by name.
 
     ``price`` is held before the work is done and charged when it succeeded; "" costs nothing. ``units``
-    says how many from the request. ``cost`` says from the owner's reply and the request what it came to,
-    at most what was held. ``after`` holds nothing: the cost of the reply is charged before it is given,
-    and who can't pay it gets no reply. ``quota`` names a daily quota of the caller's tier that a success
-    uses up; the message is made with its state (``Caller.quota``). ``keyless`` lets somebody without a key
-    pay for the one call by x402.
+    says how many from the request. ``doubtful`` names a symbol of the request that must be a known one
+    ("" none): who can't pay is told so first. ``cost`` says from the owner's reply and the request what it
+    came to, at most what was held. ``after`` holds nothing: the cost of the reply is charged before it is
+    given, and who can't pay it gets no reply. ``quota`` names a daily quota of the caller's tier that a
+    success uses up; the message is made with its state (``Caller.quota``). ``keyless`` lets somebody without
+    a key pay for the one call by x402.
     """
 
     price: str = ""
@@ -32,6 +33,7 @@ class Metered:
     after: bool = False
     quota: str = ""
     keyless: bool = True
+    doubtful: Callable[[Any], str] | None = None
 
     @property
     def payable(self) -> bool:

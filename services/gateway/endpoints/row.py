@@ -184,6 +184,7 @@ class Endpoint:
     headers: tuple[str, ...] = ()  # request headers its message is made from, lower case
     keyless: bool = False  # who brings no credential is let in as nobody; a bad one is refused all the same
     then: Then | None = None
+    agents: bool = False  # who brings no credential is told how an agent comes to a key
     raw: bool = False  # the body is passed on as it came (``Sent.body``), whatever it is labelled as
     fresh: Fresh | None = None  # a public answer that is the same for everybody, kept for a while
     changes_prices: bool = False  # answers that were kept are dropped before this one is given

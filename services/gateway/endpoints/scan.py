@@ -80,6 +80,11 @@ def _newest(count: int) -> Callable[[Any, Caller], m.ShowcaseAsk]:
     return lambda request, caller: m.ShowcaseAsk(count=count)
 
 
+def _for_a_minute(reply: bytes) -> Answer:
+    """The same for everybody, and new only when a bar has closed: caches on the way may keep it."""
+    return Answer(reply, headers={"Cache-Control": "public, max-age=60"})
+
+
 def _record(request: r.IdRequest, caller: Caller) -> m.RecordAsk:
     return m.RecordAsk(id=request.id)
 
@@ -289,6 +294,7 @@ RECORDS = (
         command=subjects.RECORD_SHOWCASE,
         message=_newest(RECENT_RECORDS),
         response=m.Showcase,
+        render=_for_a_minute,
     ),
     _row(
         "GET",
@@ -397,6 +403,7 @@ def _context_row(method: str, path: str, summary: str, **row: Any) -> Endpoint:
         "request": r.ContextRequest,
         "message": _context,
         "tags": ("contexts",),
+        "agents": True,
         "errors": ("not_found",),
     }
     return _row(method, f"/contexts/{{ctx_id}}{path}", summary, **{**named, **row})
@@ -421,6 +428,7 @@ CONTEXTS = (
         "/contexts",
         "The newest contexts of a symbol and timeframe; none yet: an empty list, and queued",
         tags=("contexts",),
+        agents=True,
         request=r.ContextsRequest,
         command=subjects.CONTEXT_LIST,
         message=_contexts,
@@ -482,6 +490,7 @@ MONITORS = (
         "/monitors",
         "Watch for detections; an empty filter takes everything",
         tags=("monitors",),
+        agents=True,
         request=r.MonitorRequest,
         command=subjects.MONITOR_MAKE,
         message=_monitor_make,
@@ -494,6 +503,7 @@ MONITORS = (
         "/monitors",
         "The person's monitors",
         tags=("monitors",),
+        agents=True,
         command=subjects.MONITOR_LIST,
         message=_own,
         response=m.MonitorsView,
@@ -504,6 +514,7 @@ MONITORS = (
             f"/monitors/{{id}}/{verb}",
             summary,
             tags=("monitors",),
+            agents=True,
             repeat="idempotent",
             request=r.IdRequest,
             command=subjects.MONITOR_SET,
@@ -521,6 +532,7 @@ MONITORS = (
         "/monitors/{id}",
         "Take a monitor away; what it told stays in the feed",
         tags=("monitors",),
+        agents=True,
         repeat="idempotent",
         request=r.IdRequest,
         command=subjects.MONITOR_REMOVE,
@@ -535,6 +547,7 @@ MONITORS = (
         "/feed",
         "What the person's monitors heard, newest first",
         tags=("monitors",),
+        agents=True,
         request=r.FeedRequest,
         command=subjects.FEED_LIST,
         message=_feed,
@@ -554,6 +567,7 @@ MONITORS = (
         "/feed/ack",
         "Mark events as read",
         tags=("monitors",),
+        agents=True,
         repeat="idempotent",
         request=r.FeedAckRequest,
         command=subjects.FEED_ACK,
@@ -564,6 +578,7 @@ MONITORS = (
         "GET",
         "/usage",
         "Scan quota, monitors, records and feed of the person",
+        agents=True,
         command=subjects.SCAN_USAGE,
         message=_usage_ask,
         response=m.UsageView,
@@ -573,6 +588,7 @@ MONITORS = (
         "GET",
         "/timezone",
         "The person's time zone",
+        agents=True,
         command=subjects.TIMEZONE_GET,
         message=_own,
         response=m.TimezoneView,
@@ -583,6 +599,7 @@ MONITORS = (
         "Change the person's time zone",
         repeat="idempotent",
         request=r.TimezoneRequest,
+        agents=True,
         command=subjects.TIMEZONE_PUT,
         message=_timezone_put,
         response=m.TimezoneView,

@@ -46,7 +46,13 @@ class AnalysisSurface(Surface):
     def render(self, error: AppError) -> tuple[int, dict[str, Any]]:
         if error.http_status == 405:  # a wrong method is no route here
             return 404, {"error": self.codes[404], "message": "There is no such route."}
-        return error.http_status, {"error": self.code_of(error), "message": str(error)}
+        code = self.code_of(error)
+        status = self.status_of(error.http_status) if code == "UPSTREAM_ERROR" else error.http_status
+        return status, {"error": code, "message": str(error)}
+
+    def status_of(self, status: int) -> int:
+        """Whatever is away or late behind the door, there is one word and one status for it."""
+        return 502 if self.codes.get(status) == "UPSTREAM_ERROR" else status
 
     def error_headers(self, error: AppError) -> Mapping[str, str]:
         headers = super().error_headers(error)

@@ -86,6 +86,10 @@ class Surface:
             headers["Allow"] = str(allow)
         return headers
 
+    def status_of(self, status: int) -> int:
+        """The status this dialect gives its word for a house status."""
+        return status
+
     def code_of(self, error: AppError) -> str:
         """The dialect's code: the owner's own if the dialect knows it, else the word for its status."""
         if error.code in self.key_codes:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from libs.common.errors import AppError
+from libs.common.messages.scan import KEY_RECOVERY
 from services.gateway.errors import ForeignOrigin
 from services.gateway.surfaces.base import Surface
 
 _FIELD = re.compile(r"^([a-z_]\w*(?:[.\[\]\w]*)): ")
+_KEY_TROUBLE = ("missing_agent_key", "invalid_agent_key")
 _HEADERS_META = {"retry_after_s", "allow", "accepts", "payment_required", "receipt"}
 
 
@@ -76,12 +78,16 @@ class ScanSurface(Surface):
             meta["retry_after"] = error.meta["retry_after_s"]
         actions = meta.pop("guidance", None)
         code = self.code_of(error)
+        if code in _KEY_TROUBLE:
+            actions = actions or ["get_status"]
         named = _FIELD.match(str(error))
         if code == "invalid_param" and named is not None:
             meta.setdefault("field", named[1])  # the door's own refusals begin with the field's name
         body: dict[str, Any] = {"code": code, "detail": str(error), "hint": hint, "meta": meta}
         if actions:
             body["guidance"] = {"do_not_guess": True, "next_actions": [{"action": name} for name in actions]}
+        if code in _KEY_TROUBLE:
+            body["recovery"] = KEY_RECOVERY
         return error.http_status, body
 
     def code_of(self, error: AppError) -> str:

@@ -333,6 +333,9 @@ async def test_an_empty_purse_is_told_after_the_body_and_before_the_candles(key:
     assert await balance(key) == 0
     bad = await ask(key, "/v1/brief", {"ticker": PAIR, "timeframe": "2h"})
     assert (bad.status, bad.code) == (400, "INVALID_PARAM")
+    for path in PAID:
+        unreadable = await ask(key, f"/v1/{path}", {"ticker": "foo.bar", "timeframe": "1h"})
+        assert (unreadable.status, unreadable.code) == (400, "INVALID_PARAM"), path
     for body in (ASK, {"ticker": SHORT, "timeframe": "1h"}):
         poor = await ask(key, "/v1/brief", body)
         assert (poor.status, poor.code) == (402, "PAYMENT_REQUIRED")

@@ -22,6 +22,7 @@ from libs.common.subjects import (
     ALERT_UPDATE,
     ASSETS,
     AUDIT_APPEND,
+    BRIEF,
     CANDLES,
     CANDLES_PUT,
     GROUP_VIEW,
@@ -158,6 +159,18 @@ async def test_a_service_that_is_not_there_is_503(at_edge: Edged) -> None:
 
     edge.answer(ALERT_LIST, away)
     assert (await client.get("/price_alert/list", edge.signer.token())).error == (503, "RET_ERR_NOSERVICE")
+
+
+async def test_on_the_analysis_surface_a_scanner_that_is_not_there_is_a_failed_source(at_edge: Edged) -> None:
+    edge, client = at_edge
+
+    def away(ask: Any) -> Any:
+        raise ServiceUnavailable("scanner does not answer")
+
+    edge.answer(BRIEF, away)
+    answer = await client.call("POST", "/v1/demo", {"ticker": "BTC/USDT", "timeframe": "1h"}, "")
+    assert (answer.status, answer.json["error"]) == (502, "UPSTREAM_ERROR")
+    assert answer.headers["X-Disclaimer"]
 
 
 async def test_signing_in_sets_the_cookie_and_the_cookie_signs_requests(at_edge: Edged) -> None:

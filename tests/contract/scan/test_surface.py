@@ -97,6 +97,24 @@ async def test_who_may_scan_and_who_may_read_records(town: Town) -> None:
         assert len(records) == count
         assert all(not {"entry", "stop", "targets"} & set(record) for record in records)
         assert all(record["status"] in ("active", "closed") for record in records)
+    kept = await nobody.call("GET", "/api/v1/records/recent")
+    assert kept.headers["Cache-Control"] == "public, max-age=60"
+    assert "Cache-Control" not in (await nobody.call("GET", "/api/v1/records/public")).headers
+
+
+async def test_an_agent_without_a_good_key_is_told_how_its_owner_gets_one(town: Town) -> None:
+    nobody, wrong = town.stranger(), town.stranger()
+    wrong.token = "tw_live_" + "x" * 32
+    status = await nobody.done("GET", "/api/v1/status")
+    assert status["recovery"]["flow"] == "manual_web_agent_key"
+    for path in ("contexts?symbol=WAV&timeframe=4h", "contexts/ctx_1/chart", "monitors", "feed", "usage"):
+        for caller, code in ((nobody, "missing_agent_key"), (wrong, "invalid_agent_key")):
+            said = await refused(caller, "GET", f"/api/v1/{path}")
+            assert said[:2] == (401, code), path
+            assert said[2]["recovery"] == status["recovery"]
+            assert said[2]["guidance"] == {"do_not_guess": True, "next_actions": [{"action": "get_status"}]}
+    # What people use in the browser, too, speaks of signing in.
+    assert (await refused(nobody, "GET", "/api/v1/watchlists"))[:2] == (401, "not_authenticated")
 
 
 # ── patterns and records ──────────────────────────────────────────────────────────────────────────
