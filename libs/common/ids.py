@@ -17,6 +17,11 @@ def named_uuid(*parts: object) -> Uuid:
     return uuid.uuid5(_NAMES, "|".join(map(str, parts)))
 
 
+def url_uuid(name: str) -> Uuid:
+    """The UUID (version 5) of a name in the namespace of URLs."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, name)
+
+
 class Ids(Protocol):
     """The only source of ids and random tokens outside this package."""
 

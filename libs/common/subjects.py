@@ -487,7 +487,9 @@ DEPEGGED = Subject("pricing.evt.token.depegged.v1.{token}", pricing.Depegged, st
 POOLS_PUT = Command(
     "pricing.cmd.pools.put.v1", pricing.PoolsPut, pricing.PoolsTaken, effect=True, timeout_s=30.0
 )
-TOKEN_PRICES = Command("pricing.cmd.price.list.v1", pricing.PriceListAsk, pricing.PriceList)
+TOKEN_PRICES = Command(
+    "pricing.cmd.price.list.v1", pricing.PriceListAsk, pricing.PriceList, callers=("gateway", "scanner")
+)
 TOKEN_PRICE_GET = Command("pricing.cmd.price.get.v1", pricing.PriceAsk, pricing.OnePrice)
 TOKEN_HISTORY = Command("pricing.cmd.price.history.v1", pricing.HistoryAsk, pricing.Envelope)
 TOKEN_QUOTE = Command("pricing.cmd.token.quote.v1", pricing.TokenQuoteAsk, pricing.Envelope)
@@ -543,3 +545,20 @@ COMMANDS: tuple[Command[Any, Any], ...] = tuple(v for v in globals().values() if
 def account_pushes(login: int) -> str:
     """The subscription that hears every push for one account, whoever sends it."""
     return f"*.push.*.v1.{token(login)}"
+ASSET_REGISTRY_PUT = Command(
+    "scanner.cmd.asset.put.v1", signals.AssetsPut, signals.AssetsTaken, effect=True, timeout_s=15.0
+)
+ASSET_REGISTRY = Command("scanner.cmd.asset.list.v1", signals.RegistryAsk, signals.Registry)
+SIGNAL_BACKFILL = Command(
+    "scanner.cmd.signal.backfill.v1", signals.BackfillAsk, signals.Backfilled, effect=True, timeout_s=120.0
+)
+SIGNAL_LIST = Command("scanner.cmd.signal.list.v1", signals.SignalsAsk, signals.RawDetails, timeout_s=10.0)
+SIGNAL_GET = Command("scanner.cmd.signal.get.v1", signals.SignalAsk, signals.RawSignal)
+SIGNAL_NAMES = Command("scanner.cmd.signal.names.v1", signals.NamesAsk, signals.NamedIds)
+SIGNAL_PERFORMANCE = Command(
+    "scanner.cmd.signal.performance.v1",
+    signals.SignalPerformanceAsk,
+    signals.SignalPerformance,
+    timeout_s=30.0,
+)
+SIGNAL_BULLISHNESS = Command("scanner.cmd.signal.bullishness.v1", signals.BullishnessAsk, signals.Bullishness)

@@ -13,6 +13,7 @@ class ScannerConfig(ServiceConfig, frozen=True, kw_only=True):
     scanner_timeframes: str = "1m,5m,15m,30m,1h,4h,1d,1w,1M"
     scanner_backfill_bars: int = 5_000
     scanner_record_days: int = 90
+    assets_file: str = ""
     public_url: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 8080

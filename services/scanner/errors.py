@@ -107,3 +107,31 @@ class ServerBusy(AppError):
     code = "server_busy"
     http_status = 503
     retry = Retry.LATER
+
+
+class AssetInvalid(AppError):
+    """The registry can't take these assets."""
+
+    code = "INVALID_DATA"
+    http_status = 400
+
+
+class SignalNotFound(AppError):
+    """There is no signal of this id."""
+
+    code = "NOT_FOUND"
+    http_status = 404
+
+
+class SignalsUnreadable(AppError):
+    """A filter of a question about signals makes no sense."""
+
+    code = "INVALID_DATA"
+    http_status = 400
+
+
+class BackfillTooLong(AppError):
+    """A back-fill covers more bars than one call makes; meta has ``bars`` and ``limit``."""
+
+    code = "INVALID_DATA"
+    http_status = 400

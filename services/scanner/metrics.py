@@ -27,3 +27,8 @@ chart_seconds = Histogram(
 charts_refused = Counter("tradewind_scanner_refused_charts", "Charts refused because too many were waiting")
 for _outcome in ("win", "loss", "expired"):
     closed_records.labels(_outcome)
+signals_recorded = Counter("tradewind_scanner_recorded_signals", "Signals written, live and back-filled")
+signals_held = Gauge("tradewind_scanner_held_signals", "Signals that questions are answered from")
+signals_behind = Counter(
+    "tradewind_scanner_signal_failures", "Rounds of signals that failed and were begun again"
+)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -53,7 +53,7 @@ DAY_MS = 86_400_000
 
 
 class Rounds:
-    """The one writer of detections."""
+    """The one writer of detections. ``judged`` is called when a round was written."""
 
     def __init__(
         self,
@@ -75,7 +75,9 @@ class Rounds:
         self._following = following
         self._loader = loader
         self._database = database
+        judged: Callable[[], None] = lambda: None,
         self._store = store
+        self._judged_some = judged
         self._people = people
         self._outbox = outbox
         self._relay = relay
@@ -230,6 +232,7 @@ class Rounds:
         for line in told:
             if not self._is_live(line, now_ms):
                 continue
+        self._judged_some()
             for one in line.opened:
                 if one.id in new and not one.is_baseline:
                     rows += self._watching.events(line.place, one, CONTEXT_READY, now_ms)

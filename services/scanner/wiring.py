@@ -31,6 +31,9 @@ from services.scanner.rounds import Rounds
 from services.scanner.scans import Scans
 from services.scanner.store import Store
 from services.scanner.symbols import Symbols
+from services.scanner.signals import handlers as signal_handlers
+from services.scanner.signals.rounds import SignalRounds
+from services.scanner.signals.wiring import build_signals
 from services.scanner.watching import Watching
 
 log = structlog.get_logger()
@@ -53,6 +56,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             following=following,
             loader=Loader(market, base.database, store, config.scanner_backfill_bars),
             database=base.database,
+        signals, signal_rounds = build_signals(base, market, following, config.assets_file)
             store=store,
             people=people_store,
             outbox=base.outbox,
@@ -70,6 +74,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             evidence=evidence,
             clock=base.clock,
         )
+            judged=signal_rounds.due.set,
         contexts = Contexts(
             market=market,
             history=history,
@@ -105,14 +110,17 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
                 *handlers_of(scans, Symbols(market, following, base.clock), contexts, people),
                 *brief_handlers.handlers_of(briefs),
             ],
-            problems=[rounds.problem],
+            problems=[rounds.problem, signal_rounds.problem],
         )
 
 
+        telling = asyncio.create_task(_run(signal_rounds, base), name="signals")
+        stack.push_async_callback(_end, signal_rounds, telling)
 def _briefs(config: ScannerConfig, base: Base, history: History, stack: AsyncExitStack) -> Briefs:
     """The analysis surface, with what it keeps to tell the past of patterns."""
     store = BriefStore()
     keeper = Keeper(history, base.database, store, base.clock)
+                *signal_handlers.handlers_of(signals),
     stack.push_async_callback(keeper.close)
     return Briefs(
         source=history,
@@ -124,16 +132,16 @@ def _briefs(config: ScannerConfig, base: Base, history: History, stack: AsyncExi
     )
 
 
-async def _run(rounds: Rounds, base: Base) -> None:
+async def _run(rounds: Rounds | SignalRounds, base: Base) -> None:
     """The writing task; when it ends by itself the process must not go on without it."""
     try:
         await rounds.run()
     except Exception as e:
-        log.exception("the scanner stopped judging")
+        log.exception("the scanner stopped judging", task=type(rounds).__name__)
         base.fail(f"{type(e).__name__}: {e}")
 
 
-async def _end(rounds: Rounds, running: asyncio.Task[None]) -> None:
+async def _end(rounds: Rounds | SignalRounds, running: asyncio.Task[None]) -> None:
     rounds.stop()
     try:
         async with asyncio.timeout(STOP_S_MAX):

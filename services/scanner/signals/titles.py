@@ -56,11 +56,16 @@ class Words(NamedTuple):
 
 def words_of(draft: Draft, name: str, timeframe: str, digits: int) -> Words:
     """The texts of a signal about the asset ``name``, prices with ``digits`` decimals."""
-    lead = min(draft.triggers, key=lambda trigger: ORDER.index(trigger.kind))
+    lead = lead_of(draft)
     title = f"{name} {_verb(lead, digits)}{_on_volume(draft, lead)} ({timeframe})"
     if len(title) > TITLE_MAX:
         title = f"{name[: TITLE_MAX - len(title) - 1]}… {title[len(name) + 1 :]}"
     return Words(title, _summary(draft, lead, timeframe, digits))
+
+
+def lead_of(draft: Draft) -> Trigger:
+    """The most telling trigger: what the title is about."""
+    return min(draft.triggers, key=lambda trigger: ORDER.index(trigger.kind))
 
 
 def number(value: float, decimals: int) -> str:

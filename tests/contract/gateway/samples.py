@@ -9,6 +9,7 @@ from tests.contract.gateway.samples_identity import IDENTITY
 from tests.contract.gateway.samples_prices import PRICES
 from tests.contract.gateway.samples_rules import RULES
 from tests.contract.gateway.samples_scan import SCAN
+from tests.contract.gateway.samples_signals import SIGNALS
 from tests.contract.trading.samples import TRADING
 
 SAMPLES: dict[str, tuple[str, dict[str, Any] | None]] = {
@@ -95,3 +96,4 @@ SAMPLES.update(TRADING)
 
 SAMPLES.update(BILLING)
 SAMPLES.update(PRICES)
+SAMPLES.update(SIGNALS)

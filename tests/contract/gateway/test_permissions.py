@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from libs.common.principal import SessionType
@@ -23,6 +24,8 @@ def said_by(surface: str, status: int, code: str) -> tuple[int, str]:
     """The same outcome in the words of a surface: codes it does not know have the word of their status."""
     if surface in ("broker", "admin"):
         return status, code
+    if surface == "signals":  # has no codes: the error is the status in words
+        return status, HTTPStatus(status).phrase
     words = SURFACES[surface].codes
     return status, words.get(status, words[500])
 

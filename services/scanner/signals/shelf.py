@@ -1,0 +1,279 @@
+"""Every signal in columns, so that any mix of filters has its page and its exact total at once. Pure.
+
+A shelf is never changed: ``added`` gives another one. Rows stand by time, then id, ascending; chains, tags,
+narratives and triggers are numbers of distinct lists (``Lists``), so that a partial match looks at each
+distinct name once. Titles lie behind one another in one text, in the order they were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from libs.common.ids import Uuid
+
+SENTIMENTS = ("neutral", "bullish", "bearish")
+Mask = NDArray[np.bool_]
+Column = NDArray[Any]
+END = b"\n"  # no title holds one
+RARE = 20_000  # hits up to which a text is looked through one by one
+
+
+class Item(NamedTuple):
+    """What filters look at in a signal."""
+
+    id: Uuid
+    recorded_ms: int
+    cmc_id: int
+    symbol: str
+    sentiment: str
+    timeframe_id: int
+    confidence: float
+    title: str
+    chains: tuple[str, ...]
+    tags: tuple[str, ...]
+    narratives: tuple[int, ...]
+    triggers: tuple[str, ...]
+
+
+class Wanted(NamedTuple):
+    """Filters; empty ones ask nothing. Texts are folded. Times in Unix ms, both ends count."""
+
+    chain: tuple[str, ...] = ()
+    search: str = ""
+    tag: tuple[str, ...] = ()
+    narrative: tuple[int, ...] = ()
+    cmc_id: int | None = None
+    from_ms: float | None = None
+    to_ms: float | None = None
+    sentiment: tuple[str, ...] = ()
+    symbol: str = ""
+    timeframe_id: int | None = None
+    trigger: tuple[str, ...] = ()
+    min_confidence: float = 0.0
+    since: int = -1  # only what was recorded after this position
+
+
+class Page(NamedTuple):
+    """Positions of a page in the order of the record, newest first, and how many match in all."""
+
+    positions: list[int]
+    total: int
+
+
+def folded(text: str) -> str:
+    """A text as it is compared: trimmed, without case."""
+    return text.strip().casefold()
+
+
+class Lists:
+    """Distinct lists, each with a number; a number is never reused."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Any, ...], int] = {}
+        self._holding: dict[Any, list[int]] = {}
+
+    def number(self, names: tuple[Any, ...]) -> int:
+        """The number of a list."""
+        known = self._numbers.get(names)
+        if known is None:
+            known = self._numbers[names] = len(self._numbers)
+            for name in dict.fromkeys(n.casefold() if isinstance(n, str) else n for n in names):
+                self._holding.setdefault(name, []).append(known)
+        return known
+
+    def names(self) -> Collection[Any]:
+        """Every name a list holds, without case."""
+        return self._holding.keys()
+
+    def where(self, matches: Callable[[Any], bool]) -> Mask:
+        """By number: whether a list holds a name that matches."""
+        found = np.zeros(len(self._numbers), dtype=np.bool_)
+        for name, numbers in self._holding.items():
+            if matches(name):
+                found[numbers] = True
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Shelf:
+    """See the module's text. ``position`` of a row is its place in the order of the record, from 0."""
+
+    columns: Mapping[str, Column] = field(default_factory=lambda: _columns(()))
+    titles: bytes = b""
+    starts: Column = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    chains: Lists = field(default_factory=Lists)
+    tags: Lists = field(default_factory=Lists)
+    narratives: Lists = field(default_factory=Lists)
+    triggers: Lists = field(default_factory=Lists)
+    symbols: Lists = field(default_factory=Lists)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def added(self, items: Sequence[Item]) -> Shelf:
+        """The shelf with these signals behind the ones it has."""
+        if not items:
+            return self
+        first = len(self)
+        more = _columns(
+            [
+                (
+                    item.recorded_ms,
+                    item.id.int >> 64,
+                    item.id.int & (2**64 - 1),
+                    first + number,
+                    item.cmc_id,
+                    SENTIMENTS.index(item.sentiment),
+                    item.timeframe_id,
+                    item.confidence,
+                    self.chains.number(item.chains),
+                    self.tags.number(item.tags),
+                    self.narratives.number(item.narratives),
+                    self.triggers.number(item.triggers),
+                    self.symbols.number((item.symbol,)),
+                )
+                for number, item in enumerate(items)
+            ]
+        )
+        both = {name: np.concatenate((column, more[name])) for name, column in self.columns.items()}
+        start = int(np.searchsorted(self.columns["recorded"], more["recorded"].min()))
+        order = np.lexsort(tuple(both[name][start:] for name in ("low", "high", "recorded")))
+        for column in both.values():
+            column[start:] = column[start:][order]
+        texts = [item.title.replace("\n", " ").casefold().encode() + END for item in items]
+        lengths = np.array([0, *map(len, texts[:-1])], dtype=np.int64)
+        starts = np.concatenate((self.starts, len(self.titles) + np.cumsum(lengths)))
+        return Shelf(
+            both,
+            self.titles + b"".join(texts),
+            starts,
+            self.chains,
+            self.tags,
+            self.narratives,
+            self.triggers,
+            self.symbols,
+        )
+
+    def find(self, wanted: Wanted, limit: int, offset: int, before: tuple[int, Uuid] | None = None) -> Page:
+        """A page of what matches, newest first. ``before``: only rows behind this one, by time and id;
+        the total counts all the same."""
+        recorded = self.columns["recorded"]
+        low = 0 if wanted.from_ms is None else int(np.searchsorted(recorded, wanted.from_ms, "left"))
+        high = len(self) if wanted.to_ms is None else int(np.searchsorted(recorded, wanted.to_ms, "right"))
+        if low >= high:
+            return Page([], 0)
+        masks = list(self._masks(wanted, slice(low, high)))
+        if not masks:
+            total = high - low
+            end = high if before is None else min(high, self._behind(before))
+            stop = max(end - offset, low)
+            rows = np.arange(max(stop - limit, low), stop)
+        else:
+            found = np.flatnonzero(np.logical_and.reduce(masks)) + low
+            total = len(found)
+            end = total if before is None else int(np.searchsorted(found, self._behind(before)))
+            stop = max(end - offset, 0)
+            rows = found[max(stop - limit, 0) : stop]
+        return Page(self.columns["position"][rows][::-1].tolist(), total)
+
+    def _behind(self, before: tuple[int, Uuid]) -> int:
+        """The first row that is not older than a moment and id."""
+        at_ms, id_ = before
+        recorded = self.columns["recorded"]
+        low, high = (int(np.searchsorted(recorded, at_ms, side)) for side in ("left", "right"))
+        while low < high:
+            middle = (low + high) // 2
+            known = int(self.columns["high"][middle]) << 64 | int(self.columns["low"][middle])
+            low, high = (middle + 1, high) if known < id_.int else (low, middle)
+        return low
+
+    def _masks(self, wanted: Wanted, part: slice) -> Iterable[Mask]:
+        def of(name: str) -> Column:
+            return self.columns[name][part]
+
+        if wanted.cmc_id is not None:
+            yield of("cmc") == wanted.cmc_id
+        if wanted.sentiment:
+            yield np.isin(of("sentiment"), [SENTIMENTS.index(name) for name in wanted.sentiment])
+        if wanted.timeframe_id is not None:
+            yield of("timeframe") == wanted.timeframe_id
+        if wanted.min_confidence > 0.0:
+            yield of("confidence") >= wanted.min_confidence
+        if wanted.since >= 0:
+            yield of("position") > wanted.since
+        if wanted.chain:
+            yield self.chains.where(_holds(wanted.chain))[of("chains")]
+        if wanted.tag:
+            yield self.tags.where(_holds(wanted.tag))[of("tags")]
+        if wanted.narrative:
+            yield self.narratives.where(set(wanted.narrative).__contains__)[of("narratives")]
+        if wanted.trigger:
+            yield self.triggers.where(set(wanted.trigger).__contains__)[of("triggers")]
+        if wanted.symbol:
+            yield self.symbols.where(wanted.symbol.__eq__)[of("symbols")]
+        if wanted.search:
+            yield self._titled(wanted.search.encode())[of("position")]
+
+    def _titled(self, needle: bytes) -> Mask:
+        """By position: whether the title holds a text."""
+        found = np.zeros(len(self), dtype=np.bool_)
+        if END in needle:
+            return found
+        at = self.titles.find(needle)
+        hits: list[int] = []
+        while at >= 0 and len(hits) < RARE:
+            hits.append(at)
+            ends = self.titles.find(END, at)  # one hit in a title is enough
+            at = self.titles.find(needle, ends)
+        places = np.array(hits, dtype=np.int64)
+        if at >= 0:
+            places = np.concatenate((places, at + _all_in(self.titles[at:], needle)))
+        found[np.searchsorted(self.starts, places, "right") - 1] = True
+        return found
+
+
+def _all_in(text: bytes, needle: bytes) -> NDArray[np.int64]:
+    """Every place of a frequent needle: the places of its rarest byte, fewer with each other byte."""
+    letters = np.frombuffer(text, dtype=np.uint8)
+    sample = np.bincount(letters[: 1 << 16], minlength=256)
+    order = sorted(range(len(needle)), key=lambda at: int(sample[needle[at]]))
+    last = len(text) - len(needle) + 1
+    first = order[0]
+    places = np.flatnonzero(letters[first : first + last] == needle[first])
+    for at in order[1:]:
+        places = places[letters[places + at] == needle[at]]
+    return places.astype(np.int64)
+
+
+def _holds(needles: Iterable[str]) -> Callable[[str], bool]:
+    wanted = tuple(needles)
+    return lambda name: any(needle in name for needle in wanted)
+
+
+_TYPES: Mapping[str, Any] = {
+    "recorded": np.int64,
+    "high": np.uint64,
+    "low": np.uint64,
+    "position": np.int64,
+    "cmc": np.int32,
+    "sentiment": np.int8,
+    "timeframe": np.int8,
+    "confidence": np.float64,
+    "chains": np.int32,
+    "tags": np.int32,
+    "narratives": np.int32,
+    "triggers": np.int32,
+    "symbols": np.int32,
+}
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> dict[str, Column]:
+    return {
+        name: np.array([row[at] for row in rows], dtype=kind)
+        for at, (name, kind) in enumerate(_TYPES.items())
+    }
