@@ -135,8 +135,8 @@ SETTINGS: dict[str, Setting] = {
         "for tests only: on lets webhooks reach private and loopback addresses and plain HTTP", "off"
     ),
     "LLM_URL": Setting("OpenAI-compatible address that may reword texts; empty switches it off"),
-    "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
     "ASSETS_FILE": Setting("JSON file of assets for the signals surface, as `PUT /admin/assets` takes them"),
+    "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
     "SCANNER_TIMEFRAMES": Setting(
         "comma-separated timeframes the scanner follows", "1m,5m,15m,30m,1h,4h,1d,1w,1M"
     ),

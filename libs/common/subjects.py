@@ -526,6 +526,23 @@ CONTEXT_OHLCV = Command("scanner.cmd.context.ohlcv.v1", scan.ContextAsk, scan.Oh
 CONTEXT_CHART = Command("scanner.cmd.context.chart.v1", scan.ChartAsk, bytes, timeout_s=15.0)
 CONDITION_CHECK = Command("scanner.cmd.condition.check.v1", scan.ConditionAsk, scan.ConditionView)
 CONFIRM_VISUAL = Command("scanner.cmd.context.confirm.v1", scan.ConfirmAsk, scan.Confirmed, effect=True)
+ASSET_REGISTRY_PUT = Command(
+    "scanner.cmd.asset.put.v1", signals.AssetsPut, signals.AssetsTaken, effect=True, timeout_s=15.0
+)
+ASSET_REGISTRY = Command("scanner.cmd.asset.list.v1", signals.RegistryAsk, signals.Registry)
+SIGNAL_BACKFILL = Command(
+    "scanner.cmd.signal.backfill.v1", signals.BackfillAsk, signals.Backfilled, effect=True, timeout_s=120.0
+)
+SIGNAL_LIST = Command("scanner.cmd.signal.list.v1", signals.SignalsAsk, signals.RawDetails, timeout_s=10.0)
+SIGNAL_GET = Command("scanner.cmd.signal.get.v1", signals.SignalAsk, signals.RawSignal)
+SIGNAL_NAMES = Command("scanner.cmd.signal.names.v1", signals.NamesAsk, signals.NamedIds)
+SIGNAL_PERFORMANCE = Command(
+    "scanner.cmd.signal.performance.v1",
+    signals.SignalPerformanceAsk,
+    signals.SignalPerformance,
+    timeout_s=30.0,
+)
+SIGNAL_BULLISHNESS = Command("scanner.cmd.signal.bullishness.v1", signals.BullishnessAsk, signals.Bullishness)
 MONITOR_MAKE = Command("scanner.cmd.monitor.make.v1", scan.MonitorMake, scan.MonitorView, effect=True)
 MONITOR_LIST = Command("scanner.cmd.monitor.list.v1", scan.PersonAsk, scan.MonitorsView)
 MONITOR_SET = Command("scanner.cmd.monitor.set.v1", scan.MonitorChange, scan.MonitorView, effect=True)
@@ -545,20 +562,3 @@ COMMANDS: tuple[Command[Any, Any], ...] = tuple(v for v in globals().values() if
 def account_pushes(login: int) -> str:
     """The subscription that hears every push for one account, whoever sends it."""
     return f"*.push.*.v1.{token(login)}"
-ASSET_REGISTRY_PUT = Command(
-    "scanner.cmd.asset.put.v1", signals.AssetsPut, signals.AssetsTaken, effect=True, timeout_s=15.0
-)
-ASSET_REGISTRY = Command("scanner.cmd.asset.list.v1", signals.RegistryAsk, signals.Registry)
-SIGNAL_BACKFILL = Command(
-    "scanner.cmd.signal.backfill.v1", signals.BackfillAsk, signals.Backfilled, effect=True, timeout_s=120.0
-)
-SIGNAL_LIST = Command("scanner.cmd.signal.list.v1", signals.SignalsAsk, signals.RawDetails, timeout_s=10.0)
-SIGNAL_GET = Command("scanner.cmd.signal.get.v1", signals.SignalAsk, signals.RawSignal)
-SIGNAL_NAMES = Command("scanner.cmd.signal.names.v1", signals.NamesAsk, signals.NamedIds)
-SIGNAL_PERFORMANCE = Command(
-    "scanner.cmd.signal.performance.v1",
-    signals.SignalPerformanceAsk,
-    signals.SignalPerformance,
-    timeout_s=30.0,
-)
-SIGNAL_BULLISHNESS = Command("scanner.cmd.signal.bullishness.v1", signals.BullishnessAsk, signals.Bullishness)

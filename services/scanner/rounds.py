@@ -70,14 +70,14 @@ class Rounds:
         evidence: EvidenceBook,
         clock: Clock,
         kept_days: int,
+        judged: Callable[[], None] = lambda: None,
     ) -> None:
+        self._judged_some = judged
         self._bus = bus
         self._following = following
         self._loader = loader
         self._database = database
-        judged: Callable[[], None] = lambda: None,
         self._store = store
-        self._judged_some = judged
         self._people = people
         self._outbox = outbox
         self._relay = relay
@@ -220,6 +220,7 @@ class Rounds:
         for _, one in opened:
             one.stored = True
         self._count(told)
+        self._judged_some()
         for event in events:
             frame = FeedFrame(event=feed_event(event))
             await self._bus.publish(FEED_TOLD.at(person=event.person_id), encode(frame))
@@ -232,7 +233,6 @@ class Rounds:
         for line in told:
             if not self._is_live(line, now_ms):
                 continue
-        self._judged_some()
             for one in line.opened:
                 if one.id in new and not one.is_baseline:
                     rows += self._watching.events(line.place, one, CONTEXT_READY, now_ms)

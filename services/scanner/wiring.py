@@ -29,11 +29,11 @@ from services.scanner.people import People
 from services.scanner.people_store import PeopleStore
 from services.scanner.rounds import Rounds
 from services.scanner.scans import Scans
-from services.scanner.store import Store
-from services.scanner.symbols import Symbols
 from services.scanner.signals import handlers as signal_handlers
 from services.scanner.signals.rounds import SignalRounds
 from services.scanner.signals.wiring import build_signals
+from services.scanner.store import Store
+from services.scanner.symbols import Symbols
 from services.scanner.watching import Watching
 
 log = structlog.get_logger()
@@ -49,6 +49,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
         market, evidence, watching = Market(base.bus), EvidenceBook(), Watching()
         following = Following(base.bus, market, config.timeframes)
         history = History(market, following)
+        signals, signal_rounds = build_signals(base, market, following, config.assets_file)
         drawer = Drawer(base.clock)
         stack.push_async_callback(drawer.close)
         rounds = Rounds(
@@ -56,7 +57,6 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             following=following,
             loader=Loader(market, base.database, store, config.scanner_backfill_bars),
             database=base.database,
-        signals, signal_rounds = build_signals(base, market, following, config.assets_file)
             store=store,
             people=people_store,
             outbox=base.outbox,
@@ -65,6 +65,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             evidence=evidence,
             clock=base.clock,
             kept_days=config.scanner_record_days,
+            judged=signal_rounds.due.set,
         )
         scans = Scans(
             market=market,
@@ -74,7 +75,6 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             evidence=evidence,
             clock=base.clock,
         )
-            judged=signal_rounds.due.set,
         contexts = Contexts(
             market=market,
             history=history,
@@ -105,22 +105,22 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
         stack.push_async_callback(following.stop)
         running = asyncio.create_task(_run(rounds, base), name="scanner rounds")
         stack.push_async_callback(_end, rounds, running)
+        telling = asyncio.create_task(_run(signal_rounds, base), name="signals")
+        stack.push_async_callback(_end, signal_rounds, telling)
         yield App(
             handlers=[
                 *handlers_of(scans, Symbols(market, following, base.clock), contexts, people),
                 *brief_handlers.handlers_of(briefs),
+                *signal_handlers.handlers_of(signals),
             ],
             problems=[rounds.problem, signal_rounds.problem],
         )
 
 
-        telling = asyncio.create_task(_run(signal_rounds, base), name="signals")
-        stack.push_async_callback(_end, signal_rounds, telling)
 def _briefs(config: ScannerConfig, base: Base, history: History, stack: AsyncExitStack) -> Briefs:
     """The analysis surface, with what it keeps to tell the past of patterns."""
     store = BriefStore()
     keeper = Keeper(history, base.database, store, base.clock)
-                *signal_handlers.handlers_of(signals),
     stack.push_async_callback(keeper.close)
     return Briefs(
         source=history,
