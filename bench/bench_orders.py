@@ -32,7 +32,7 @@ FIGURES = {
 
 def run(quick: bool) -> bool:
     """Measure, write the results, say whether every promise held."""
-    cores, rounds, seconds = Cores.choose(), (1 if quick else 5), (3.0 if quick else 8.0)
+    cores, rounds, seconds = Cores.choose(), (1 if quick else 4), (3.0 if quick else 5.0)
     comparisons, halves = measure(cores, rounds, seconds)
     met: dict[str, bool] = {}
     lines = ["# Market orders, acked after their commit", "", "| promise | measured | bound | held |"]

@@ -20,7 +20,7 @@ SERVICES = ("market", "trading")
 ACCOUNTS, POSITIONS, VICTIMS = 1_000, 20_000, 20
 RATE = 1_000
 STOP_MS_MAX = 100.0
-SECONDS = 20.0
+SECONDS = 12.0
 PASSED, MERGED = "tradewind_tick_reader_passed_ticks_total", "tradewind_tick_reader_merged_ticks_total"
 COMMIT = "tradewind_trading_commit_seconds"
 

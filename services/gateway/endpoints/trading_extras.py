@@ -218,7 +218,8 @@ ROWS = (
         path="/trade/check",
         summary="What an order would come to: margin, commission, the account after it; nothing is done",
         description="`accepted` false and `error` say why it would be refused. A pending order is weighed as "
-        "if it were filled at its price.",
+        "if it were filled at its price. Under a profile of simulated fills the numbers are those of a fill "
+        "at the quote; `worst_price`, `may_be_partial` and `may_be_rejected` say the worst it may do.",
         repeat="idempotent",
         request=CheckRequest,
         command=subjects.ORDER_CHECK,

@@ -10,19 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.common.bus import Entry, encode
-from libs.common.bus_nats import NatsBus
-from libs.common.errors import InvalidData, RemoteError, ServiceUnavailable
+from libs.common.errors import InvalidData, RemoteError
 from libs.common.messages.auth import AccountOpened
 from libs.common.messages.trading import AccountAsk
 from libs.common.streams import TRADING_ACCOUNTS
-from libs.common.subjects import ACCOUNT_GET, ACCOUNT_OPEN, ACCOUNT_OPENED
+from libs.common.subjects import ACCOUNT_OPENED
 from services.trading.errors import AccountDiffers, UserUnknown
 from services.trading.handlers import on_account_told
 from services.trading.ledger import Reason, finance
 from services.trading.service import Claim
 from services.trading.store import QUERIES
 from tests.conftest import wait_until
-from tests.house import House
 from tests.integration.trading.stage import NOW, Stage, wanted
 
 FINANCE = (Reason.BALANCE_IN, Reason.BALANCE_OUT, Reason.CREDIT_IN, Reason.CREDIT_OUT)
@@ -203,19 +201,3 @@ async def test_every_query_prepares(stage: Stage) -> None:
         for name, sql in QUERIES.items():
             columns = [a.name for a in (await connection.prepare(sql)).get_attributes()]
             assert len(columns) == len(set(columns)), f"{name} returns a column name twice"
-
-
-async def test_the_process_opens_an_account_and_shows_it_after_a_restart(house: House, bus: NatsBus) -> None:
-    await house.start("market")
-    with pytest.raises(ServiceUnavailable):
-        await bus.request(ACCOUNT_OPEN, wanted())
-    await house.start("trading")
-    state = await bus.request(ACCOUNT_OPEN, wanted())
-    assert state.balance == 10_000.0
-    assert await house.end("trading-0") == 0
-    await house.start("trading")
-    assert await bus.request(ACCOUNT_GET, AccountAsk(login=500)) == state
-    with pytest.raises(RemoteError) as refused:
-        await bus.request(ACCOUNT_GET, AccountAsk(login=501))
-    assert (refused.value.code, refused.value.http_status) == ("INVALID_USER", 400)
-    assert "tradewind_trading_accounts_opened" in await house.running["trading-0"].metrics()

@@ -40,7 +40,7 @@ def earned(closes: Doubles, side: npt.NDArray[np.int64], spread: float, worth: f
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("name", "symbol", "digits", "size", "spread", "volume", "bars"),
-    [("EURUSD", "EURUSD", 5, 100_000, 0.0001, 10, 5000), ("GOOG", "GOOGUSD", 2, 10, 0.04, 100, 2148)],
+    [("EURUSD", "EURUSD", 5, 100_000, 0.0001, 10, 2500), ("GOOG", "GOOGUSD", 2, 10, 0.04, 100, 2148)],
 )
 async def test_a_moving_average_strategy_earns_what_the_calculation_says(
     staff: Staff,

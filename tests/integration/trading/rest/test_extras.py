@@ -136,6 +136,17 @@ async def test_simulated_fills_are_kept_with_their_orders(staff: Staff, trader: 
     plain = await trader.open(volume=1)
     view = await trader.call("PUT", "/account/limits", {"fill_profile": "direct"})
     assert view["fill_profiles"] == ["direct", "retail", "slow", "storm"]
+    checked = await trader.call("POST", "/trade/check", {**ORDER, "volume": 10})
+    told = {
+        k: checked[k] for k in ("fill_profile", "worst_price", "may_be_partial", "may_be_rejected", "venue")
+    }
+    assert told == {
+        "fill_profile": "direct",
+        "worst_price": 1.10011,  # 60 ms at 20 points a second
+        "may_be_partial": False,
+        "may_be_rejected": False,
+        "venue": "paper",
+    }
     order = await trader.open(volume=10)
     table = await trader.call("GET", f"/trade/fills?order={order}")
     [fill] = [dict(zip(table["structure"], row, strict=True)) for row in table["rows"]]
@@ -146,7 +157,7 @@ async def test_simulated_fills_are_kept_with_their_orders(staff: Staff, trader: 
         0,
     )
     assert 20 <= fill["latency_ms"] <= 60
-    assert (await trader.trade(order))["open_price"] == fill["price"]
+    assert (await trader.trade(order))["open_price"] == fill["price"] <= checked["worst_price"]
     assert (await trader.call("GET", f"/trade/fills?order={plain}"))["rows"] == []
 
 

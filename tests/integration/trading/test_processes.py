@@ -1,4 +1,5 @@
-"""Two processes of trading: the second takes over, and one that was paused writes nothing when it wakes."""
+"""Trading as processes: one after another, one in place of another, and one that was paused, which writes
+nothing when it wakes."""
 
 from __future__ import annotations
 
@@ -6,9 +7,11 @@ import asyncio
 import signal
 from typing import Any
 
+import pytest
+
 from libs.common.bus_nats import NatsBus
 from libs.common.db import Database
-from libs.common.errors import AppError
+from libs.common.errors import AppError, RemoteError, ServiceUnavailable
 from libs.common.messages.market import QuoteIn, QuotesPut
 from libs.common.messages.trading import AccountAsk
 from libs.common.messages.trading_orders import TradeOpen, TradesAsk
@@ -52,13 +55,25 @@ async def states(bus: NatsBus) -> dict[int, int]:
     return {row[0]: row[at] for row in table.rows if row[2] == 0}
 
 
-async def test_a_stand_in_takes_over_from_one_that_is_killed_and_from_one_that_sleeps(
+async def test_processes_follow_one_another_after_a_stop_a_kill_and_a_pause(
     house: House, bus: NatsBus, database: Any
 ) -> None:
-    await house.start("market", "trading", FEED="manual")
+    await house.start("market", FEED="manual")
+    with pytest.raises(ServiceUnavailable):
+        await bus.request(ACCOUNT_OPEN, wanted())
+    await house.start("trading", FEED="manual")
+    opened = await bus.request(ACCOUNT_OPEN, wanted())
+    assert opened.balance == 10_000.0
+    assert "tradewind_trading_accounts_opened" in await house.running["trading-0"].metrics()
+    assert await house.end("trading-0") == 0
+    await house.start("trading", FEED="manual")
+    assert await bus.request(ACCOUNT_GET, AccountAsk(login=LOGIN)) == opened
+    with pytest.raises(RemoteError) as refused:
+        await bus.request(ACCOUNT_GET, AccountAsk(login=LOGIN + 1))
+    assert (refused.value.code, refused.value.http_status) == ("INVALID_USER", 400)
+
     tables: Database = await database("trading")
     await put(bus, 1.1)
-    await answered(bus, ACCOUNT_OPEN, wanted())
     first, second = await buy(bus, 1.09, "a"), await buy(bus, 1.08, "b")
     await stand_in(house, 1)
     before = await answered(bus, ACCOUNT_GET, AccountAsk(login=LOGIN))
@@ -80,7 +95,7 @@ async def test_a_stand_in_takes_over_from_one_that_is_killed_and_from_one_that_s
     del house.running["trading-1"]
     assert await states(bus) == {first: 3, second: 3}
     async with tables.connection() as connection:
-        assert await connection.fetchval("SELECT epoch FROM trading.partition_lease") == 3
+        assert await connection.fetchval("SELECT epoch FROM trading.partition_lease") == 4
         rows = await connection.fetch(
             """SELECT count(*) FROM trading.trade WHERE cmd = 0 UNION ALL
                SELECT sum(amount_minor)::bigint FROM trading.posting"""
