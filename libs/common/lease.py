@@ -16,7 +16,7 @@ starts it again makes it the stand-in).
 from __future__ import annotations
 
 import asyncio
-import zlib
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,8 +52,12 @@ class Guard(Protocol):
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """The partition of a key: the same in every process and version (CRC-32 of its UTF-8)."""
-    return zlib.crc32(key.encode()) % partitions
+    """The partition of a key: the same in every process, version and database.
+
+    The first four bytes of the MD5 of its UTF-8, big-endian, modulo ``partitions``; SQL writes the same as
+    ``('x' || left(md5(key), 8))::bit(32)::bigint % partitions``.
+    """
+    return int.from_bytes(hashlib.md5(key.encode(), usedforsecurity=False).digest()[:4], "big") % partitions
 
 
 class Lease:
@@ -67,7 +71,9 @@ class Lease:
         on_lost: Callable[[], None],
         *,
         ttl_s: float = TTL_S,
+        partitions: int = 1,
     ) -> None:
+        self._partitions = partitions
         self._sql = {name: sql.format(schema=schema) for name, sql in _SQL.items()}
         self._schema = schema
         self._partition = partition
@@ -82,20 +88,26 @@ class Lease:
     async def take(self) -> None:
         """Wait until the partition is ours."""
         said = False
-        while not await self._try_take():
+        while not await self.try_take():
             if not said:
                 said = True
                 log.info(
                     "another process owns the partition", service=self._schema, partition=self._partition
                 )
             await asyncio.sleep(POLL_S)
+
+    async def try_take(self) -> bool:
+        """Whether the partition is ours now: only where nobody holds it."""
+        if not await self._try_take():
+            return False
         log.info("partition taken", service=self._schema, partition=self._partition, epoch=self.epoch)
         _epoch.labels(self._schema, str(self._partition)).set(self.epoch)
         self._task = asyncio.create_task(self._keep(), name=f"lease {self._schema}/{self._partition}")
+        return True
 
     async def check(self, tx: Connection) -> None:
         """See ``Guard.check``."""
-        if await tx.fetchval(self._sql["check"], self._partition, self.epoch) is None:
+        if not await tx.fetchval(self._sql["check"], self._partition, self.epoch):
             raise LeaseLost(f"epoch {self.epoch} of partition {self._partition} is over")
 
     async def release(self) -> None:
@@ -104,6 +116,7 @@ class Lease:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        _epoch.labels(self._schema, str(self._partition)).set(0)
         if self._connection is None:
             return
         try:
@@ -135,14 +148,13 @@ class Lease:
         return True
 
     async def _take_row(self, connection: Connection, gone: bool) -> int | None:
+        ask = (self._partition, self._ttl_s, gone, self._partitions)
         try:
-            epoch: int | None = await connection.fetchval(
-                self._sql["take"], self._partition, self._ttl_s, gone
-            )
+            epoch: int | None = await connection.fetchval(self._sql["take"], *ask)
         except asyncpg.LockNotAvailableError:
             # The old owner sleeps inside a transaction: its row is locked, so nothing was taken.
             await connection.fetch(self._sql["end_paused"], self._partition)
-            epoch = await connection.fetchval(self._sql["take"], self._partition, self._ttl_s, gone)
+            epoch = await connection.fetchval(self._sql["take"], *ask)
         return epoch
 
     async def _connect(self) -> Connection:

@@ -40,6 +40,7 @@ def nats_users(services: Sequence[str], gateway_processes: int = 8) -> dict[str,
 
 def _service(name: str, gateway_processes: int) -> dict[str, Any]:
     calls = [c.name for c in COMMANDS if name in c.callers and c.owner != name]
+    calls += [f"{c.name}.*" for c in COMMANDS if c.partitioned and c.owner == name]
     if name == "gateway":
         calls.append("*.cmd.health.v1")
     if name == "notifier":

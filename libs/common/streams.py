@@ -18,6 +18,7 @@ from libs.common.subjects import (
     ALERT_TRIGGERED,
     ALERTS_NOTICE,
     AUTH_NOTICE,
+    DEPEGGED,
     INSTRUMENT_CHANGED,
     KEY_ISSUED,
     LEVEL_BROKEN,
@@ -163,8 +164,13 @@ ALERTS_SCANNER = Consumer(
     ),
 )
 
+ALERTS_PRICING = Consumer(
+    durable="alerts-pricing", stream="PRICING", service="alerts", filters=(DEPEGGED.pattern,)
+)
+
 CONSUMERS: tuple[Consumer, ...] = (
     ALERTS_SCANNER,
+    ALERTS_PRICING,
     BILLING_AUTH,
     SCANNER_MARKET,
     TRADING_ACCOUNTS,

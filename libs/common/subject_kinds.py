@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 M = TypeVar("M")
@@ -70,7 +70,12 @@ class Command(Generic[Q, R]):
     effect: bool = False
     callers: tuple[str, ...] = ("gateway",)
     timeout_s: float = 5.0
+    partitioned: bool = False  # processes of the owner also say it to one another, see ``at_partition``
 
     @property
     def owner(self) -> str:
         return self.name.split(".", 1)[0]
+
+    def at_partition(self, partition: int) -> Command[Q, R]:
+        """The same, said to the process of the owner that has this partition."""
+        return replace(self, name=f"{self.name}.{partition}")

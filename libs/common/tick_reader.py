@@ -116,7 +116,10 @@ class TickReader:
         merge_above: int = 200_000,
         check_s: float = 10.0,
         grace_s: float = 0.2,
+        wants: Callable[[str], bool] = lambda symbol: True,
     ) -> None:
+        self._wants = wants
+        self._others: set[str] = set()  # subjects of symbols that are not wanted
         self._bus = bus
         self._service = service
         self._notify = notify
@@ -208,6 +211,11 @@ class TickReader:
     def _heard(self, subject: str, payload: bytes) -> None:
         lane = self._lanes.get(subject)
         if lane is None:
+            if subject in self._others:
+                return
+            if not self._wants(untoken(subject.split(".")[5])):
+                self._others.add(subject)
+                return
             lane = self._lane(subject)
         raw = lane.raw
         raw.append(payload)
@@ -402,7 +410,8 @@ class TickReader:
 
     async def _last_quotes(self) -> list[tuple[str, Quote]]:
         answer = await self._bus.request(QUOTES_SNAPSHOT, SnapshotAsk())
-        return [(p, _frame.decode(frame)) for p, frame in answer.frames if p in self._subscriptions]
+        quotes = [(p, _frame.decode(frame)) for p, frame in answer.frames if p in self._subscriptions]
+        return [(profile, quote) for profile, quote in quotes if self._wants(quote.symbol)]
 
     def _compare(self, quotes: Iterable[tuple[str, Quote]], *, begin: bool) -> None:
         """Notice ticks that market had and that were not heard."""

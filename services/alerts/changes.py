@@ -16,7 +16,7 @@ from libs.common.db import Connection
 from libs.common.messages.alerts import AlertCreate, AlertDelete, AlertUpdate
 from services.alerts.alert import INT64_MAX, Alert
 from services.alerts.checks import changed_alert, new_alert
-from services.alerts.errors import AlertNotFound, ForeignAlert, SymbolNotFound, TooManyAlerts
+from services.alerts.errors import AlertElsewhere, AlertNotFound, ForeignAlert, SymbolNotFound, TooManyAlerts
 from services.alerts.levels import holds
 from services.alerts.store import Store
 from services.alerts.watch import AlertBook, Watch
@@ -41,6 +41,7 @@ class Create:
 
     def __init__(self, ask: AlertCreate, *, symbol: str, profile: str, alerts_max: int) -> None:
         self.touched: list[Watch] = []
+        self.login = ask.login
         self._ask = ask
         self._symbol = symbol
         self._profile = profile
@@ -73,7 +74,9 @@ class Update:
         self._after: Alert | None = None
 
     async def write(self, tx: Connection, store: Store, book: AlertBook, now_ms: int) -> int:
-        before = await own_alert(tx, store, self._ask.id, self._ask.login)
+        before = await _locked(tx, store, self._ask.id, self._ask.login)
+        if not store.owns(self._symbol) or not _let_go(before, store):
+            raise AlertElsewhere
         profile = self._view.get(self._symbol)
         if profile is None:
             raise SymbolNotFound(f"{self._symbol} is not known")
@@ -101,13 +104,41 @@ class Delete:
         self._before: Alert | None = None
 
     async def write(self, tx: Connection, store: Store, book: AlertBook, now_ms: int) -> int:
-        before = await own_alert(tx, store, self._ask.id, self._ask.login)
+        before = await _locked(tx, store, self._ask.id, self._ask.login)
+        if not store.owns(before.symbol):
+            raise AlertElsewhere
         await store.remove(tx, before.id)
         self._before = before
         return before.id
 
     def apply(self, book: AlertBook) -> None:
         if self._before is not None and self._before.is_active:
+            book.disarm(self._before)
+
+
+class Detach:
+    """Let go of an active alert that is about to move to another partition.
+
+    Until it is armed there nobody watches it: it waits unseen, as one does whose group can't see its symbol,
+    and ``Regroup`` takes it back if it stays.
+    """
+
+    def __init__(self, ask: AlertDelete) -> None:
+        self.touched: list[Watch] = []
+        self._ask = ask
+        self._before: Alert | None = None
+
+    async def write(self, tx: Connection, store: Store, book: AlertBook, now_ms: int) -> int:
+        before = await _locked(tx, store, self._ask.id, self._ask.login)
+        if not store.owns(before.symbol):
+            raise AlertElsewhere
+        if before.is_active:
+            await store.move(tx, [before.id], "", before.armed_seq, before.fired_seq)
+            self._before = before
+        return before.id
+
+    def apply(self, book: AlertBook) -> None:
+        if self._before is not None:
             book.disarm(self._before)
 
 
@@ -171,9 +202,22 @@ def _armed_now(alert: Alert, book: AlertBook, now_ms: int) -> Alert:
     return msgspec.structs.replace(alert, armed_seq=seq, fired_seq=0)
 
 
+def _let_go(alert: Alert, store: Store) -> bool:
+    """Whether no other partition watches an alert."""
+    return store.owns(alert.symbol) or not (alert.is_active and alert.profile)
+
+
+async def _locked(tx: Connection, store: Store, id: int, login: int) -> Alert:
+    """As ``own_alert``; nobody else changes it until ``tx`` ends."""
+    return _own(await store.locked(tx, id) if 0 < id <= INT64_MAX else None, id, login)
+
+
 async def own_alert(tx: Connection, store: Store, id: int, login: int) -> Alert:
     """An account's alert; the errors of 8.3 and 8.4 when it has none with this id."""
-    alert = await store.alert(tx, id) if 0 < id <= INT64_MAX else None
+    return _own(await store.alert(tx, id) if 0 < id <= INT64_MAX else None, id, login)
+
+
+def _own(alert: Alert | None, id: int, login: int) -> Alert:
     if alert is None:
         raise AlertNotFound(f"there is no alert {id}")
     if alert.login != login:

@@ -10,3 +10,4 @@ class AlertsConfig(ServiceConfig, frozen=True, kw_only=True):
 
     alerts_per_account: int = 10_000
     rules_per_account: int = 500
+    alerts_partitions: int = 1

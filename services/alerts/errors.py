@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.errors import AppError
+from libs.common.errors import AppError, Retry
 
 
 class InvalidTargetPrice(AppError):
@@ -94,3 +94,11 @@ class TooManyRules(AppError):
 
     code = "RET_TRADE_LIMIT_REACHED"
     http_status = 409
+
+
+class AlertElsewhere(AppError):
+    """The alert belongs to another partition, or is still watched there; nothing was done."""
+
+    code = "ALERT_ELSEWHERE"
+    http_status = 409
+    retry = Retry.LATER

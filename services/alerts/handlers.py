@@ -1,12 +1,11 @@
-"""What alerts hears: one function per command, and market's facts."""
+"""What every process of alerts answers: one line per command."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from libs.common.bus import Call, Handler
-from libs.common.messages import alerts as m
-from libs.common.messages.house import Done
 from libs.common.subjects import (
     ALERT_CREATE,
     ALERT_DELETE,
@@ -15,41 +14,51 @@ from libs.common.subjects import (
     ALERT_LOG_DELETE,
     ALERT_LOG_LIST,
     ALERT_UPDATE,
+    RULE_CREATE,
+    RULE_DELETE,
+    RULE_GET,
+    RULE_HITS,
+    RULE_LIST,
+    RULE_PUT,
+    RULE_TEST,
     Command,
 )
-from services.alerts.service import AlertService
+from services.alerts.front import Front
+from services.alerts.reads import AlertReads
+from services.alerts.rule_reads import RuleReads
 
 
-def handlers_of(service: AlertService) -> list[tuple[Command[Any, Any], Handler]]:
+def handlers_of(
+    front: Front, alerts: AlertReads, rules: RuleReads
+) -> list[tuple[Command[Any, Any], Handler]]:
     """The commands alerts answers."""
-
-    async def list_alerts(message: m.AlertListAsk, call: Call) -> m.AlertTable:
-        return await service.list(message)
-
-    async def create(message: m.AlertCreate, call: Call) -> m.AlertIds:
-        return await service.create(message)
-
-    async def update(message: m.AlertUpdate, call: Call) -> m.AlertIds:
-        return await service.update(message)
-
-    async def delete(message: m.AlertDelete, call: Call) -> m.AlertIds:
-        return await service.delete(message)
-
-    async def list_log(message: m.AlertLogAsk, call: Call) -> m.AlertLogTable:
-        return await service.log(message)
-
-    async def delete_log(message: m.AlertLogDelete, call: Call) -> m.AlertIds:
-        return await service.delete_log(message)
-
-    async def clear_log(message: m.AlertLogClear, call: Call) -> Done:
-        return await service.clear_log(message)
-
     return [
-        (ALERT_LIST, list_alerts),
-        (ALERT_CREATE, create),
-        (ALERT_UPDATE, update),
-        (ALERT_DELETE, delete),
-        (ALERT_LOG_LIST, list_log),
-        (ALERT_LOG_DELETE, delete_log),
-        (ALERT_LOG_CLEAR, clear_log),
+        (ALERT_LIST, _read(alerts.list)),
+        (ALERT_CREATE, _sent(front.create)),
+        (ALERT_UPDATE, _sent(front.update)),
+        (ALERT_DELETE, _sent(front.delete)),
+        (ALERT_LOG_LIST, _read(alerts.log)),
+        (ALERT_LOG_DELETE, _sent(front.delete_log)),
+        (ALERT_LOG_CLEAR, _sent(front.clear_log)),
+        (RULE_LIST, _read(rules.list)),
+        (RULE_GET, _read(rules.get)),
+        (RULE_CREATE, _sent(front.create_rule)),
+        (RULE_PUT, _sent(front.put_rule)),
+        (RULE_DELETE, _sent(front.delete_rule)),
+        (RULE_TEST, _read(rules.test)),
+        (RULE_HITS, _read(rules.hits)),
     ]
+
+
+def _read(ask: Callable[[Any], Awaitable[Any]]) -> Handler:
+    async def handle(message: Any, call: Call) -> Any:
+        return await ask(message)
+
+    return handle
+
+
+def _sent(send: Callable[[Any, Any], Awaitable[Any]]) -> Handler:
+    async def handle(message: Any, call: Call) -> Any:
+        return await send(message, call.headers)
+
+    return handle

@@ -16,3 +16,8 @@ write_seconds = Histogram(
 )
 rules = Gauge("tradewind_alerts_rules", "Rules that are judged")
 rule_hits = Counter("tradewind_alerts_rule_hits", "Hits of rules, told or held back")
+latency_seconds = Histogram(
+    "tradewind_alerts_latency_seconds",
+    "From a live tick's exchange time to its hits and their messages in the database, once a tick",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+)

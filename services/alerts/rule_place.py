@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from libs.common.candles import BY_NAME
+from libs.common.candles import BY_NAME, Timeframe
 from libs.common.messages import alert_rules as m
 from services.alerts.alert import Status
 from services.alerts.rule import Hit, Judged, Memory, Rule
@@ -35,7 +36,6 @@ class Place:
         self.bars: Floats = np.empty((6, 0))
         self.judged_ms = judged_ms  # the last bar judged
         self.stale = True
-        self.facts: list[Fact] = []  # of the last bar judged
 
     def fill(self, bars: Floats) -> Floats:
         """Take history with bars up to the newest; those not judged yet."""
@@ -48,11 +48,9 @@ class Place:
         """A closed bar, newer than every one before."""
         self.bars = np.concatenate((self.bars, np.asarray(bar).reshape(6, 1)), axis=1)[:, -WINDOW:]
         self.judged_ms = int(bar[0])
-        self.facts = []
 
     def judge(self, facts: Sequence[Fact], *, again: bool = False) -> list[Outcome]:
         """What the newest bar does, for rules that have not seen it; ``again`` for facts that came after."""
-        self.facts = list(facts)
         close_ms = self.frame.end_ms(self.judged_ms)
         seen: dict[m.Leaf, int] = {}
         found = []
@@ -109,6 +107,19 @@ class Place:
 
 def _with_marks(told: State, state: State) -> State:
     return msgspec.structs.replace(told, marks=state.marks, held=state.held)
+
+
+def placed_on(
+    opens: Sequence[int], frame: Timeframe, facts: Mapping[int, Sequence[Fact]]
+) -> dict[int, list[Fact]]:
+    """Bar → the facts that count on it: of those at a time (Unix ms), the first bar that ends after it."""
+    ends = [frame.end_ms(open_ms) for open_ms in opens]
+    found: dict[int, list[Fact]] = {}
+    for at_ms in sorted(facts):
+        at = bisect_right(ends, at_ms)
+        if at < len(opens):
+            found.setdefault(opens[at], []).extend(facts[at_ms])
+    return found
 
 
 class Tested(NamedTuple):

@@ -12,12 +12,16 @@ from libs.common.messages import alert_rules as m
 from services.alerts.alert import Status
 from services.alerts.rule import Hit, Judged, Memory, PlacedFact, Rule
 from services.alerts.rule_tree import Fact
+from services.alerts.store import QUERIES
 
 RULE_QUERIES = load_queries(Path(__file__).parent / "sql/rules.sql")
 
 
 class RuleStore:
-    """See the module's text."""
+    """See the module's text. What is judged is that of one partition; what owners ask is of all."""
+
+    def __init__(self, partition: int = 0, partitions: int = 1) -> None:
+        self._of = (partitions, partition)
 
     async def rules_of(self, connection: Connection, login: int) -> list[Rule]:
         """An account's rules, oldest first."""
@@ -30,7 +34,12 @@ class RuleStore:
 
     async def active(self, connection: Connection) -> list[Rule]:
         """Every rule that is judged."""
-        return [_rule(row) for row in await connection.fetch(RULE_QUERIES["active"])]
+        return [_rule(row) for row in await connection.fetch(RULE_QUERIES["active"], *self._of)]
+
+    async def lock_login(self, tx: Connection, login: int) -> None:
+        """Where partitions are written side by side, count what an account has one after the other."""
+        if self._of[0] > 1:
+            await tx.execute(QUERIES["lock_login"], [login])
 
     async def count_of(self, connection: Connection, login: int) -> int:
         """How many rules an account has."""
@@ -50,15 +59,20 @@ class RuleStore:
         """Take a rule away."""
         await tx.execute(RULE_QUERIES["remove"], id)
 
-    async def put_states(self, tx: Connection, judged: Sequence[Judged]) -> None:
-        """What rules remember after a bar."""
-        if judged:
-            rows = [(j.id, int(j.status), _encode(j.memory), j.bar_ms, j.fired_ms) for j in judged]
-            await tx.execute(RULE_QUERIES["put_states"], *map(list, zip(*rows, strict=True)))
+    async def put_states(
+        self, tx: Connection, judged: Sequence[Judged], symbol: str, timeframe: str
+    ) -> set[int]:
+        """What rules remember after a bar; the ids of those that have left this place or the tables."""
+        if not judged:
+            return set()
+        rows = [(j.id, int(j.status), _encode(j.memory), j.bar_ms, j.fired_ms) for j in judged]
+        columns = map(list, zip(*rows, strict=True))
+        kept = await tx.fetch(RULE_QUERIES["put_states"], *columns, symbol, timeframe)
+        return {j.id for j in judged} - {row[0] for row in kept}
 
     async def places(self, connection: Connection) -> dict[tuple[str, str], int]:
         """(symbol, timeframe) → the last bar judged."""
-        return {(row[0], row[1]): row[2] for row in await connection.fetch(RULE_QUERIES["places"])}
+        return {(row[0], row[1]): row[2] for row in await connection.fetch(RULE_QUERIES["places"], *self._of)}
 
     async def put_place(self, tx: Connection, symbol: str, timeframe: str, bar_ms: int) -> None:
         """Remember how far bars have been judged."""
@@ -74,14 +88,16 @@ class RuleStore:
         rows = await connection.fetch(RULE_QUERIES["hits_of"], rule_id, limit, offset)
         return [Hit(rule_id, *row) for row in rows]
 
-    async def add_fact(self, tx: Connection, symbol: str, timeframe: str, placed: PlacedFact) -> None:
-        """What was told of a bar."""
-        await tx.execute(RULE_QUERIES["add_fact"], symbol, timeframe, placed.bar_ms, *placed.fact)
+    async def add_fact(
+        self, tx: Connection, symbol: str, timeframe: str, placed: PlacedFact, *, late: bool = False
+    ) -> None:
+        """What was told of a bar; ``late`` when it counts no more."""
+        await tx.execute(RULE_QUERIES["add_fact"], symbol, timeframe, placed.bar_ms, *placed.fact, late)
 
     async def facts_between(
         self, connection: Connection, symbol: str, timeframe: str, from_ms: int, to_ms: int
     ) -> dict[int, list[Fact]]:
-        """Bar → what was told of it."""
+        """Bar → what was told of it in time."""
         found: dict[int, list[Fact]] = {}
         for row in await connection.fetch(RULE_QUERIES["facts_between"], symbol, timeframe, from_ms, to_ms):
             found.setdefault(row[0], []).append(Fact(*list(row)[1:]))

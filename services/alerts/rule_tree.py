@@ -9,11 +9,12 @@ from libs.common.messages import alert_rules as m
 
 LEAVES_MAX = 5
 DEPTH_MAX = 3  # all and any may stand in each other twice
-EVENTS = (m.Pattern, m.Regime, m.LevelBreak, m.Signal)
+EVENTS = (m.Pattern, m.Regime, m.LevelBreak, m.Signal, m.Depeg)
+_DEPEGS = {"ok": ("ok",), "warn": ("warn", "alert"), "alert": ("alert",)}
 
 
 class Fact(NamedTuple):
-    """An event of a bar, as leaves ask for it. ``kind`` is pattern, regime, level or signal."""
+    """An event of a bar, as leaves ask for it. ``kind`` is pattern, regime, level, signal or depeg."""
 
     kind: str
     name: str
@@ -82,6 +83,13 @@ def matches(leaf: m.Leaf, fact: Fact) -> bool:
                 fact.kind == "signal"
                 and leaf.name in ("", fact.name)
                 and leaf.direction in ("any", fact.direction)
+            )
+        case m.Depeg():  # the fact's name is the token's symbol and its id, its direction the level
+            tokens = ("", *fact.name.casefold().split())
+            return (
+                fact.kind == "depeg"
+                and fact.direction in _DEPEGS[leaf.level]
+                and leaf.token.casefold() in tokens
             )
         case _:
             return False

@@ -1,4 +1,4 @@
-"""The use cases of alerts, and the one task that judges ticks and changes alerts.
+"""What changes the alerts of one partition, and the one task that judges its ticks.
 
 Lifecycle: ``start`` builds the book from the tables and asks market for what was missed, ``run`` is the
 task, ``stop`` finishes the turn under way. A turn takes the ticks heard so far, judges them, and commits
@@ -22,7 +22,7 @@ import structlog
 from libs.common.bus import Bus, decode
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
-from libs.common.errors import AppError, InvalidData, OutcomeUnknown, ServiceUnavailable
+from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
 from libs.common.lease import LeaseLost
 from libs.common.messages import alerts as m
 from libs.common.messages.house import Done
@@ -32,10 +32,10 @@ from libs.common.subjects import CANDLES, TICKS_SINCE
 from libs.common.tick_reader import Batch, TickReader
 from services.alerts import metrics
 from services.alerts.alert import INT64_MAX
-from services.alerts.changes import Change, Create, Delete, Regroup, Update, own_alert
+from services.alerts.changes import Change, Create, Delete, Detach, Regroup, Update, own_alert
 from services.alerts.checks import new_alert
 from services.alerts.errors import ForeignAlert, LogNotFound, SymbolNotFound
-from services.alerts.frames import alert_table, ids, log_table
+from services.alerts.frames import ids
 from services.alerts.loading import load
 from services.alerts.store import Store
 from services.alerts.views import View, Views
@@ -50,8 +50,8 @@ WAITING_MAX = 10_000  # changes that may wait; more are refused
 SEEN_EVERY_S = 1.0  # how often an idle place is written
 TURN_S_MAX = 1.0  # how long the task sleeps when nothing happens
 RETRY_S, RETRY_S_MAX = 0.1, 5.0
-LOG_ROWS_MAX = 10_000
 STOP_S_MAX = 5.0
+TAKE_BACK_S = 10.0  # after it was let go: longer than the command that arms an alert elsewhere may take
 RAW = "raw"  # the price profile candles are made of
 
 
@@ -93,7 +93,7 @@ class AlertService:
         self._alerts_max = alerts_max
         self._views = Views(bus)
         self._due = asyncio.Event()
-        self._reader = TickReader(bus, "alerts", self._due.set)
+        self._reader = TickReader(bus, "alerts", self._due.set, wants=store.owns)
         self._book = AlertBook()
         self._waiting: list[_Waiting] = []
         self._hearing = asyncio.Lock()
@@ -103,6 +103,7 @@ class AlertService:
         self._stopping = False
         self._failures = 0  # turns that failed in a row
         self._regroup_due = asyncio.Event()
+        self._counted = 0  # of the armed alerts that metrics knows
 
     # ── life ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,7 +112,7 @@ class AlertService:
         async with self._database.transaction() as tx:
             self._book, judged = await load(tx, self._store)
             profiles = await self._store.profiles(tx)
-        metrics.armed.set(len(self._book))
+        self._count_armed()
         self._state = "waiting for market"
         async with self._hearing:
             quotes = await self._reader.hear(profiles, judged) if profiles else []
@@ -140,11 +141,20 @@ class AlertService:
         self._due.set()
 
     async def close(self) -> None:
-        """Hear nothing more and write how far the ticks were judged."""
+        """Hear nothing more and write how far the ticks were judged; what still waits was not done."""
+        for waiter in self._waiting:
+            if not waiter.answer.done():
+                waiter.answer.set_exception(ServiceUnavailable("alerts: stopping"))
         await self._reader.stop()
         dirty = [watch for watch in self._book.watches.values() if watch.dirty]
         if dirty and not self._state:
             await self._writer.write(self._book, [], [], [], dirty)
+        self._count_armed()
+
+    def _count_armed(self) -> None:
+        armed = 0 if self._stopping else len(self._book)
+        metrics.armed.inc(armed - self._counted)
+        self._counted = armed
 
     async def problem(self) -> str | None:
         """Why no alert can be judged at the moment, or None."""
@@ -239,7 +249,7 @@ class AlertService:
         self._book.lags = self._reader.lags() if changes else {}
         results = await self._writer.write(self._book, judged.hits, judged.referenced, changes, places)
         self._answer(waiting, results)
-        metrics.armed.set(len(self._book))
+        self._count_armed()
 
     def _answer(self, waiting: Sequence[_Waiting], results: Sequence[int | AppError]) -> None:
         for waiter, result in zip(waiting, results, strict=True):
@@ -294,8 +304,8 @@ class AlertService:
 
     async def _submit(self, change: Change) -> int:
         """Run a change in the next turn; its result."""
-        if self._state:
-            raise ServiceUnavailable(f"alerts: {self._state}")
+        if self._state or self._stopping:
+            raise ServiceUnavailable(f"alerts: {self._state or 'stopping'}")
         if len(self._waiting) >= WAITING_MAX:
             raise ServiceUnavailable("alerts: too many changes are waiting")
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -381,24 +391,18 @@ class AlertService:
         """Take an alert away."""
         return ids(await self._submit(Delete(ask)))
 
+    async def detach(self, ask: m.AlertDelete) -> m.AlertIds:
+        """Let go of an alert that moves to another partition; it is taken back if it does not get there."""
+        done = ids(await self._submit(Detach(ask)))
+        asyncio.get_running_loop().call_later(TAKE_BACK_S, self._regroup_due.set)
+        return done
+
     async def _find(self, group: str, text: str) -> tuple[str, View]:
         view = await self._views.of(group)
         symbol = view.index.find(text)
         if symbol is None:
             raise SymbolNotFound(f"{text} is not known")
         return symbol, view
-
-    async def list(self, ask: m.AlertListAsk) -> m.AlertTable:
-        """An account's alerts."""
-        async with self._database.connection() as connection:
-            return alert_table(await self._store.alerts_of(connection, ask.login))
-
-    async def log(self, ask: m.AlertLogAsk) -> m.AlertLogTable:
-        """An account's log, newest first."""
-        if not (0 <= ask.limit <= LOG_ROWS_MAX and 0 <= ask.offset <= INT64_MAX):
-            raise InvalidData(f"limit was {ask.limit}, offset {ask.offset}")
-        async with self._database.connection() as connection:
-            return log_table(await self._store.log_of(connection, ask.login, ask.limit, ask.offset))
 
     async def delete_log(self, ask: m.AlertLogDelete) -> m.AlertIds:
         """Take one row of the log away."""

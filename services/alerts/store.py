@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from libs.common.db import Connection, Record, load_queries
+from libs.common.lease import partition_of
 from services.alerts.alert import Alert, Told
 from services.alerts.watch import Hit, Referenced, Watch
 
@@ -70,7 +71,15 @@ class Plain(NamedTuple):
 
 
 class Store:
-    """See the module's text."""
+    """See the module's text. What is watched is that of one partition; lists and logs are of all."""
+
+    def __init__(self, partition: int = 0, partitions: int = 1) -> None:
+        self._of = (partitions, partition)
+
+    def owns(self, symbol: str) -> bool:
+        """Whether a symbol is of this partition."""
+        partitions, partition = self._of
+        return partitions == 1 or partition_of(symbol, partitions) == partition
 
     async def alerts_of(self, connection: Connection, login: int) -> list[Alert]:
         """An account's alerts, oldest first."""
@@ -80,6 +89,16 @@ class Store:
         """One alert."""
         row = await connection.fetchrow(QUERIES["alert"], id)
         return _alert(row) if row is not None else None
+
+    async def locked(self, tx: Connection, id: int) -> Alert | None:
+        """One alert, which nobody else changes until ``tx`` ends."""
+        row = await tx.fetchrow(QUERIES["locked"], id)
+        return _alert(row) if row is not None else None
+
+    async def lock_logins(self, tx: Connection, logins: Iterable[int]) -> None:
+        """Where partitions are written side by side, count what accounts have one after the other."""
+        if self._of[0] > 1 and (wanted := sorted(set(logins))):
+            await tx.execute(QUERIES["lock_login"], wanted)
 
     async def count_of(self, connection: Connection, login: int, bound: int) -> int:
         """How many alerts an account has, at most ``bound``."""
@@ -149,7 +168,7 @@ class Store:
 
     async def expire(self, tx: Connection, now_s: int, from_s: int) -> list[Alert]:
         """End the alerts whose time is over; those before ``from_s`` have ended."""
-        return [_alert(row) for row in await tx.fetch(QUERIES["expire"], now_s, from_s)]
+        return [_alert(row) for row in await tx.fetch(QUERIES["expire"], now_s, from_s, *self._of)]
 
     async def next_expiry(self, connection: Connection, now_s: int) -> int | None:
         """When the next active alert expires, Unix s."""
@@ -158,18 +177,18 @@ class Store:
 
     async def groups(self, connection: Connection) -> list[str]:
         """The groups that have active alerts."""
-        return [row["group_name"] for row in await connection.fetch(QUERIES["groups"])]
+        return [row["group_name"] for row in await connection.fetch(QUERIES["groups"], *self._of)]
 
     async def profiles(self, connection: Connection) -> list[str]:
         """The price profiles that are watched."""
-        return [row["profile"] for row in await connection.fetch(QUERIES["profiles"])]
+        return [row["profile"] for row in await connection.fetch(QUERIES["profiles"], *self._of)]
 
     async def places_of_group(self, connection: Connection, group: str) -> list[tuple[str, str]]:
         """(symbol, profile) of a group's active alerts."""
-        return [tuple(row) for row in await connection.fetch(QUERIES["places_of_group"], group)]
+        return [tuple(row) for row in await connection.fetch(QUERIES["places_of_group"], group, *self._of)]
 
     async def active_at(self, connection: Connection, group: str, symbol: str, profile: str) -> list[Alert]:
-        """A group's active alerts of one symbol and profile."""
+        """A group's active alerts of one symbol and profile, which nobody else changes until the end."""
         return [_alert(row) for row in await connection.fetch(QUERIES["active_at"], group, symbol, profile)]
 
     async def move(
@@ -180,7 +199,7 @@ class Store:
 
     async def seen(self, connection: Connection) -> list[Seen]:
         """How far the ticks have been judged."""
-        return [Seen(*row) for row in await connection.fetch(QUERIES["seen"])]
+        return [Seen(*row) for row in await connection.fetch(QUERIES["seen"], *self._of)]
 
     async def put_seen(self, tx: Connection, watches: Iterable[Watch]) -> None:
         """Remember how far the ticks of ``watches`` have been judged."""
@@ -197,12 +216,12 @@ class Store:
 
         A few at a time, since with very many the process must get to renew its lease in between.
         """
-        async for row in tx.cursor(QUERIES["load_plain"], prefetch=CURSOR_PLACES):
+        async for row in tx.cursor(QUERIES["load_plain"], *self._of, prefetch=CURSOR_PLACES):
             yield Plain(*row)
 
     async def load_others(self, tx: Connection) -> AsyncIterator[Alert]:
         """The other active alerts; needs a transaction for its cursor."""
-        async for row in tx.cursor(QUERIES["load_others"], prefetch=CURSOR_ROWS):
+        async for row in tx.cursor(QUERIES["load_others"], *self._of, prefetch=CURSOR_ROWS):
             yield _alert(row)
 
     async def log_of(self, connection: Connection, login: int, limit: int, offset: int) -> list[Record]:

@@ -40,6 +40,7 @@ class Hit(NamedTuple):
     price: float
     seq: int
     mark: Mark
+    tick_ms: int = 0  # exchange time of the tick
 
 
 class Referenced(NamedTuple):
@@ -211,10 +212,10 @@ class Watch:
         for tick in ticks:
             ids = move_bid(tick.bid)
             if ids:
-                hits += [Hit(id, tick.bid, tick.seq, mark) for id in ids]
+                hits += [Hit(id, tick.bid, tick.seq, mark, tick.ctm_ms) for id in ids]
             ids = move_ask(tick.ask)
             if ids:
-                hits += [Hit(id, tick.ask, tick.seq, mark) for id in ids]
+                hits += [Hit(id, tick.ask, tick.seq, mark, tick.ctm_ms) for id in ids]
         return hits
 
     def _judge_specially(self, ticks: Iterable[Quote], mark: Mark, referenced: list[Referenced]) -> list[Hit]:
@@ -228,10 +229,10 @@ class Watch:
                 fresh = self._judge_fresh(side, price)
                 for id in ladder.move(price):
                     if id not in fresh and self._is_hit(id, before, price):
-                        hits.append(Hit(id, price, tick.seq, mark))
+                        hits.append(Hit(id, price, tick.seq, mark, tick.ctm_ms))
                         self._after_hit(id, price)
                 for id in fresh:
-                    hits.append(Hit(id, price, tick.seq, mark))
+                    hits.append(Hit(id, price, tick.seq, mark, tick.ctm_ms))
                     self._after_hit(id, price)
             if self._unset:
                 self._set_references(tick, referenced)

@@ -4,112 +4,79 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-
-import structlog
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from libs.common.bus import Stored
+from libs.common.errors import ConfigInvalid
 from libs.common.lease import Lease
+from libs.common.partitions import PARTITIONS_MAX, Partitions, running
 from libs.common.service import App, Base
-from libs.common.streams import ALERTS_MARKET, ALERTS_SCANNER
+from libs.common.streams import ALERTS_MARKET, ALERTS_PRICING, ALERTS_SCANNER
 from services.alerts.config import AlertsConfig
+from services.alerts.front import Front
 from services.alerts.handlers import handlers_of
-from services.alerts.rule_handlers import on_scanner_fact, rule_handlers_of
-from services.alerts.rule_service import RuleService
+from services.alerts.partition import Partition, open_partition
+from services.alerts.reads import AlertReads
+from services.alerts.rule_reads import RuleReads
 from services.alerts.rule_store import RuleStore
-from services.alerts.service import STOP_S_MAX, AlertService
 from services.alerts.store import Store
-from services.alerts.writer import Writer
-
-log = structlog.get_logger()
-
-PARTITION = 0  # every symbol: one process judges them all, others stand in
 
 
 @asynccontextmanager
 async def build(config: AlertsConfig, base: Base) -> AsyncIterator[App]:
     """Everything alerts is made of."""
-    async with AsyncExitStack() as stack:
-        # A stand-in waits here, before it hears anything: its commands go to the owner.
-        lease = Lease("alerts", PARTITION, base.database, lambda: base.fail("another process took over"))
-        await lease.take()
-        stack.push_async_callback(lease.release)
-        store = Store()
-        writer = Writer(
-            database=base.database,
-            store=store,
-            outbox=base.outbox,
-            relay=base.relay,
-            clock=base.clock,
-            ids=base.ids,
-            guard=lease,
-        )
-        service = AlertService(
-            bus=base.bus,
-            database=base.database,
-            store=store,
-            writer=writer,
-            clock=base.clock,
-            alerts_max=config.alerts_per_account,
+    if not 1 <= config.alerts_partitions <= PARTITIONS_MAX:
+        raise ConfigInvalid(
+            f"TRADEWIND_ALERTS_PARTITIONS was {config.alerts_partitions}: it is 1 to {PARTITIONS_MAX}"
         )
 
-        rules = RuleService(
+    def opened(number: int, lease: Lease) -> AbstractAsyncContextManager[Partition]:
+        return open_partition(config, base, number, lease)
+
+    async with AsyncExitStack() as stack:
+        partitions = Partitions("alerts", config.alerts_partitions, base.database, opened, base.fail)
+        await stack.enter_async_context(running(partitions))
+        rules = RuleReads(base.bus, base.database, RuleStore(), base.clock)
+        store = Store()
+        front = Front(
+            partitions=partitions,
             bus=base.bus,
             database=base.database,
-            transactions=writer,
-            store=RuleStore(),
-            outbox=base.outbox,
-            relay=base.relay,
+            store=store,
+            rules=rules,
             clock=base.clock,
-            ids=base.ids,
-            rules_max=config.rules_per_account,
         )
-        await rules.start()
-        stack.push_async_callback(rules.stop)
-        facts = await base.bus.consume(ALERTS_SCANNER, on_scanner_fact(rules))
-        stack.push_async_callback(facts.stop)
+        for consumer in (ALERTS_SCANNER, ALERTS_PRICING):
+            consuming = await base.bus.consume(consumer, front.on_fact)
+            stack.push_async_callback(consuming.stop)
+
+        changed = asyncio.Event()
+        telling = asyncio.create_task(_tell(front, changed), name="alerts market changed")
+        stack.push_async_callback(_cancel, telling)
 
         def heard(stored: Stored) -> None:
-            service.market_changed()
+            changed.set()
 
         following = await base.bus.follow(ALERTS_MARKET, heard)
         stack.push_async_callback(following.stop)
-        stack.push_async_callback(service.close)
-        running = asyncio.create_task(_run(service, base), name="alerts")
-        judging = asyncio.create_task(_run_rules(rules, base), name="alerts rules")
-        groups = asyncio.create_task(service.follow_groups(), name="alerts groups")
-        stack.push_async_callback(_end, service, running, groups, judging)
+
+        async def problem() -> str | None:
+            found = [text for p in list(partitions.owned.values()) for text in await p.problems()]
+            return "; ".join(found) or None
+
         yield App(
-            handlers=[*handlers_of(service), *rule_handlers_of(rules)],
-            problems=[service.problem, rules.problem],
+            handlers=handlers_of(front, AlertReads(base.database, store), rules),
+            problems=[partitions.problem, problem],
         )
 
 
-async def _run(service: AlertService, base: Base) -> None:
-    """The writing task; when it ends by itself the process must not go on without it."""
-    try:
-        await service.start()
-        await service.run()
-    except Exception as e:
-        log.exception("alerts stopped judging")
-        base.fail(f"{type(e).__name__}: {e}")
+async def _tell(front: Front, changed: asyncio.Event) -> None:
+    while True:
+        await changed.wait()
+        changed.clear()
+        await front.market_changed()
 
 
-async def _run_rules(rules: RuleService, base: Base) -> None:
-    try:
-        await rules.run()
-    except Exception as e:
-        log.exception("rules stopped judging")
-        base.fail(f"{type(e).__name__}: {e}")
-
-
-async def _end(service: AlertService, running: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
-    service.stop()
-    for task in others:
-        task.cancel()
-    try:
-        async with asyncio.timeout(STOP_S_MAX):
-            await asyncio.shield(running)
-    except TimeoutError:
-        running.cancel()
-    await asyncio.gather(running, *others, return_exceptions=True)
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -20,13 +20,13 @@ from libs.common.ids import Ids
 from libs.common.lease import Guard
 from libs.common.outbox import Fact, Outbox, Relay, fact
 from libs.common.subjects import ALERT_PUSH, ALERT_TRIGGERED, PUSH_STREAM
-from libs.common.telemetry import adopt_traceparent, span
+from libs.common.telemetry import adopt_traceparent, exemplar, span
 from services.alerts import metrics
 from services.alerts.alert import Alert
-from services.alerts.changes import Change
+from services.alerts.changes import Change, Create
 from services.alerts.frames import alert_frame, triggered
 from services.alerts.store import Fired, Store
-from services.alerts.watch import AlertBook, Hit, Referenced, Watch
+from services.alerts.watch import AlertBook, Hit, Mark, Referenced, Watch
 
 log = structlog.get_logger()
 
@@ -80,16 +80,19 @@ class Writer:
             async with self.transaction() as tx:
                 await self._write_hits(tx, hits[start : start + PIECE])
             self._relay.wake()
+            self._observe(hits[start : start + PIECE])
         async with self.transaction() as tx:
             await self._write_hits(tx, hits[last:])
             now_ms = self._clock.now_ms()
             if referenced:
                 await self._store.set_references(tx, referenced, now_ms)
+            await self._store.lock_logins(tx, (c.login for c in changes if isinstance(c, Create)))
             results = [await self._write_change(tx, book, change, now_ms) for change in changes]
             touched = {watch.key: watch for change in changes for watch in change.touched}
             touched.update((watch.key, watch) for watch in judged)
             await self._store.put_seen(tx, touched.values())
         self._relay.wake()
+        self._observe(hits[last:])
         for watch in touched.values():
             watch.dirty = False
         metrics.write_seconds.observe(self._clock.monotonic_s() - begun_s)
@@ -119,6 +122,12 @@ class Writer:
         for hit in known[:TRACED_MAX]:
             span("trigger", alert=hit.alert_id, price=hit.price, tick=hit.seq)
         metrics.fired.inc(len(known))
+
+    def _observe(self, written: Sequence[Hit]) -> None:
+        """Tell how long after their live ticks these hits were written."""
+        now_ms = self._clock.now_ms()
+        for tick_ms in {hit.tick_ms for hit in written if hit.mark is Mark.NONE}:
+            metrics.latency_seconds.observe(max(now_ms - tick_ms, 0) / 1000, exemplar())
 
     def _facts(
         self, hits: Sequence[Hit], alerts: dict[int, Fired], log_ids: Sequence[int], now_ms: int

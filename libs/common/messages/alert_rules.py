@@ -125,7 +125,19 @@ class Signal(_Node, frozen=True, kw_only=True, tag="signal"):
     within: Within = 1
 
 
-Leaf = Price | Change | Rsi | EmaCross | Atr | VolumeZ | Pattern | Regime | LevelBreak | Signal
+class Depeg(_Node, frozen=True, kw_only=True, tag="depeg"):
+    """A stablecoin left its dollar, or came back: an event, on the rule's first bar that closes after it.
+
+    ``token`` is the symbol or the id of a token, empty is any; ``level`` is warn (1 % off or more), alert
+    (5 % off or more) or ok (back).
+    """
+
+    token: Annotated[str, Meta(max_length=128)] = ""
+    level: Literal["warn", "alert", "ok"] = "warn"
+    within: Within = 1
+
+
+Leaf = Price | Change | Rsi | EmaCross | Atr | VolumeZ | Pattern | Regime | LevelBreak | Signal | Depeg
 Expression = AllOf | AnyOf | Leaf
 
 

@@ -12,11 +12,11 @@ SELECT until >= clock_timestamp() FROM {schema}.partition_lease WHERE partition 
 
 -- name: take
 -- Take a lease nobody holds, that is over, or whose owner has gone; its new epoch, or nothing.
--- $1 partition  $2 seconds it lasts  $3 whether the owner has gone
-INSERT INTO {schema}.partition_lease AS l (partition, epoch, until)
-VALUES ($1, 1, clock_timestamp() + make_interval(secs => $2::float8))
+-- $1 partition  $2 seconds it lasts  $3 whether the owner has gone  $4 how many partitions there are
+INSERT INTO {schema}.partition_lease AS l (partition, epoch, until, partitions)
+VALUES ($1, 1, clock_timestamp() + make_interval(secs => $2::float8), $4)
 ON CONFLICT (partition) DO UPDATE
-   SET epoch = l.epoch + 1, until = excluded.until
+   SET epoch = l.epoch + 1, until = excluded.until, partitions = excluded.partitions
  WHERE l.until < clock_timestamp() OR $3::bool
 RETURNING epoch;
 
@@ -33,20 +33,23 @@ RETURNING 1 AS kept;
 UPDATE {schema}.partition_lease SET until = clock_timestamp() WHERE partition = $1 AND epoch = $2;
 
 -- name: check
--- Whether an epoch is still the one that may write; it stays so until this transaction ends.
+-- Whether an epoch is still the one that may write; it stays so until this transaction ends. The shared lock
+-- stands in nobody's way: it says whose transaction this is, should its owner sleep in it.
 -- $1 partition  $2 epoch
-SELECT 1 AS held FROM {schema}.partition_lease WHERE partition = $1 AND epoch = $2 FOR KEY SHARE;
+SELECT pg_advisory_xact_lock_shared(hashtext('tradewind writer {schema}'), $1::int) IS NOT NULL AS held
+  FROM {schema}.partition_lease WHERE partition = $1 AND epoch = $2 FOR KEY SHARE;
 
 -- name: end_paused
--- End the sessions of an owner that has lost its lease and sleeps on what the next one needs: the row of the
--- lease, the lock of its life, the lock of the relay.
+-- End the sessions of an owner that has lost its lease and sleeps on what the next one needs: its transactions,
+-- the lock of its life, and the lock of the relay where nothing has moved since.
 -- $1 partition
 SELECT pg_terminate_backend(l.pid)
   FROM pg_locks AS l
- WHERE l.granted AND l.pid <> pg_backend_pid()
+  JOIN pg_stat_activity AS a ON a.pid = l.pid
+ WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'advisory'
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND ((l.locktype = 'relation' AND l.relation = '{schema}.partition_lease'::regclass AND l.mode = 'RowShareLock')
-        OR (l.locktype = 'advisory' AND l.objsubid = 2 AND l.objid = $1::int::oid
-            AND l.classid = hashtext('tradewind lease {schema}')::bit(32)::bigint::oid)
-        OR (l.locktype = 'advisory' AND l.objsubid = 1
+   AND ((l.objsubid = 2 AND l.objid = $1::int::oid
+         AND l.classid IN (hashtext('tradewind lease {schema}')::bit(32)::bigint::oid,
+                           hashtext('tradewind writer {schema}')::bit(32)::bigint::oid))
+        OR (l.objsubid = 1 AND a.state_change < clock_timestamp() - interval '1.5 seconds'
             AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tradewind relay {schema}')::bigint));

@@ -19,6 +19,15 @@ SELECT id, login, group_name, profile, symbol, indicator_name, message, side, co
   FROM alerts.alert
  WHERE id = $1;
 
+-- name: locked
+-- One alert, which nobody else changes until this transaction ends.
+-- $1 id
+SELECT id, login, group_name, profile, symbol, indicator_name, message, side, condition, target_price,
+       channel_low, channel_high, move_threshold, status, repeat_mode, created_ms, updated_ms, expires_at,
+       triggered_ms, triggered_price, reference_price, reference_time, comment, armed_seq, fired_seq
+  FROM alerts.alert
+ WHERE id = $1 FOR UPDATE;
+
 -- name: count_of
 -- How many alerts an account has, counted up to a bound.
 -- $1 login  $2 bound
@@ -92,10 +101,11 @@ UPDATE alerts.alert AS a
 
 -- name: expire
 -- Alerts whose time is over end without a hit.
--- $1 now_s  $2 what was over before this has ended already, Unix s
+-- $1 now_s  $2 what was over before this has ended already, Unix s  $3 partitions  $4 partition
 UPDATE alerts.alert AS a
    SET status = 4, updated_ms = $1::bigint * 1000
  WHERE a.status = 0 AND a.expires_at > 0 AND a.expires_at BETWEEN $2 AND $1::bigint
+   AND ($3::int = 1 OR alerts.partition_of(a.symbol, $3) = $4::int)
 RETURNING a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.message, a.side, a.condition,
        a.target_price, a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.created_ms,
        a.updated_ms, a.expires_at, a.triggered_ms, a.triggered_price, a.reference_price, a.reference_time,
@@ -110,28 +120,42 @@ SELECT expires_at
  ORDER BY expires_at
  LIMIT 1;
 
+-- name: lock_login
+-- One process at a time counts what an account has, until its transaction ends.
+-- $1 logins, in order
+SELECT pg_advisory_xact_lock(hashtextextended('tradewind alerts account', login)) FROM unnest($1::bigint[]) AS t (login);
+
 -- name: groups
 -- The groups that have active alerts.
-SELECT DISTINCT group_name FROM alerts.alert WHERE status = 0;
+-- $1 partitions  $2 partition
+SELECT DISTINCT group_name
+  FROM alerts.alert
+ WHERE status = 0 AND ($1::int = 1 OR alerts.partition_of(symbol, $1) = $2::int);
 
 -- name: profiles
 -- The price profiles that are watched.
-SELECT DISTINCT profile FROM alerts.alert WHERE status = 0 AND profile <> '';
+-- $1 partitions  $2 partition
+SELECT DISTINCT profile
+  FROM alerts.alert
+ WHERE status = 0 AND profile <> '' AND ($1::int = 1 OR alerts.partition_of(symbol, $1) = $2::int);
 
 -- name: places_of_group
 -- The symbols a group's active alerts watch, and at which profile.
--- $1 group
-SELECT DISTINCT symbol, profile FROM alerts.alert WHERE status = 0 AND group_name = $1;
+-- $1 group  $2 partitions  $3 partition
+SELECT DISTINCT symbol, profile
+  FROM alerts.alert
+ WHERE status = 0 AND group_name = $1 AND ($2::int = 1 OR alerts.partition_of(symbol, $2) = $3::int);
 
 -- name: active_at
--- A group's active alerts of one symbol and profile.
+-- A group's active alerts of one symbol and profile; nobody else changes them until this transaction ends.
 -- $1 group  $2 symbol  $3 profile
 SELECT id, login, group_name, profile, symbol, indicator_name, message, side, condition, target_price,
        channel_low, channel_high, move_threshold, status, repeat_mode, created_ms, updated_ms, expires_at,
        triggered_ms, triggered_price, reference_price, reference_time, comment, armed_seq, fired_seq
   FROM alerts.alert
  WHERE status = 0 AND group_name = $1 AND symbol = $2 AND profile = $3
- ORDER BY id;
+ ORDER BY id
+   FOR UPDATE;
 
 -- name: move
 -- Watch alerts at another profile from now on.
@@ -140,7 +164,10 @@ UPDATE alerts.alert SET profile = $2, armed_seq = $3, fired_seq = $4 WHERE id = 
 
 -- name: seen
 -- How far the ticks have been judged.
-SELECT profile, symbol, seq, bid, ask, tick_ms, high, low FROM alerts.seen;
+-- $1 partitions  $2 partition
+SELECT profile, symbol, seq, bid, ask, tick_ms, high, low
+  FROM alerts.seen
+ WHERE $1::int = 1 OR alerts.partition_of(symbol, $1) = $2::int;
 
 -- name: put_seen
 -- Remember how far the ticks have been judged.
@@ -154,6 +181,7 @@ DO UPDATE SET seq = excluded.seq, bid = excluded.bid, ask = excluded.ask, tick_m
 
 -- name: load_plain
 -- Active alerts that are one level and were judged before, in pieces per symbol, profile, side and condition.
+-- $1 partitions  $2 partition
 SELECT a.profile, a.symbol, a.side, a.condition, a.repeat_mode,
        array_agg(a.id) AS ids, array_agg(a.target_price) AS targets
   FROM alerts.alert AS a
@@ -161,10 +189,12 @@ SELECT a.profile, a.symbol, a.side, a.condition, a.repeat_mode,
  WHERE a.status = 0 AND a.profile <> '' AND a.condition IN (0, 1, 2, 3)
    AND (a.condition IN (0, 1) OR a.armed_seq < coalesce(s.seq, 0))
    AND greatest(a.armed_seq, a.fired_seq) <= coalesce(s.seq, 0)
+   AND ($1::int = 1 OR alerts.partition_of(a.symbol, $1) = $2::int)
  GROUP BY a.profile, a.symbol, a.side, a.condition, a.repeat_mode;
 
 -- name: load_others
 -- The other active alerts: more than one level, not judged yet, or armed or fired at a tick still to be judged.
+-- $1 partitions  $2 partition
 SELECT a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.message, a.side, a.condition,
        a.target_price, a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.created_ms,
        a.updated_ms, a.expires_at, a.triggered_ms, a.triggered_price, a.reference_price, a.reference_time,
@@ -174,7 +204,8 @@ SELECT a.id, a.login, a.group_name, a.profile, a.symbol, a.indicator_name, a.mes
  WHERE a.status = 0 AND a.profile <> ''
    AND NOT (a.condition IN (0, 1, 2, 3)
             AND (a.condition IN (0, 1) OR a.armed_seq < coalesce(s.seq, 0))
-            AND greatest(a.armed_seq, a.fired_seq) <= coalesce(s.seq, 0));
+            AND greatest(a.armed_seq, a.fired_seq) <= coalesce(s.seq, 0))
+   AND ($1::int = 1 OR alerts.partition_of(a.symbol, $1) = $2::int);
 
 -- name: log_of
 -- The log of an account, newest first.

