@@ -172,6 +172,7 @@ class Relay:
                 log.warning("facts not published yet", service=self._schema, error=str(e))
                 if self._stopping:
                     return
+                await self._measure(connection)
                 await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), RETRY_S_MAX))
                 continue
             await self._tidy(connection)
@@ -234,13 +235,19 @@ class Relay:
         found = window.entries
         return bool(found) and found[0].headers.get(HEADER_ID) == row["event_id"]
 
-    async def _tidy(self, connection: Connection) -> None:
+    async def _measure(self, connection: Connection) -> None:
+        """Tell how much waits and for how long: above all while nothing can be published."""
         now_s = self._clock.monotonic_s()
-        if now_s - self._measured_s >= POLL_S:
-            self._measured_s = now_s
-            row = await connection.fetchrow(self._sql["age"])
-            _age.labels(self._schema).set(row["age_s"])
-            _waiting.labels(self._schema).set(row["waiting"])
+        if now_s - self._measured_s < POLL_S:
+            return
+        self._measured_s = now_s
+        row = await connection.fetchrow(self._sql["age"])
+        _age.labels(self._schema).set(row["age_s"])
+        _waiting.labels(self._schema).set(row["waiting"])
+
+    async def _tidy(self, connection: Connection) -> None:
+        await self._measure(connection)
+        now_s = self._clock.monotonic_s()
         if now_s - self._forgotten_s >= FORGET_EVERY_S:
             self._forgotten_s = now_s
             await connection.execute(self._sql["forget_published"])

@@ -101,9 +101,9 @@ def say_build(service: str, version: str) -> None:
     _build.labels(service, version).set(1)
 
 
-def exemplar() -> dict[str, str] | None:
-    """The trace of the work under way, for a histogram's bucket; None when it has none or is not sampled."""
-    value = _traceparent.get()
+def exemplar(of: str | None = None) -> dict[str, str] | None:
+    """The trace of the work under way, or ``of``, for a histogram's bucket; None when it is not sampled."""
+    value = _traceparent.get() if of is None else of
     return {"trace_id": value[3:35]} if is_sampled(value) else None
 
 

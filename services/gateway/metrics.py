@@ -15,8 +15,12 @@ _times = Histogram(
     "tradewind_gateway_request_seconds", "Time to answer a request", ["surface"], buckets=_BUCKETS
 )
 _requests = Counter("tradewind_gateway_requests_total", "Requests answered", ["route", "status"])
+# Service levels are counted from these: few, and all there from the start, so that the first failure counts.
+_answers = Counter(
+    "tradewind_gateway_answers_total", "Requests answered, by kind of status", ["surface", "kind"]
+)
 _route_seconds = Counter("tradewind_gateway_route_seconds_total", "Time spent answering a route", ["route"])
-_children: dict[tuple[str, int], tuple[Counter, Counter, Histogram]] = {}
+_children: dict[tuple[str, int], tuple[Counter, Counter, Counter, Histogram]] = {}
 _surfaces: dict[str, str] = {}
 
 REFUSED = Counter(
@@ -40,6 +44,9 @@ CHARGES = Counter(
 TOKENS = Counter(
     "tradewind_gateway_tokens_total", "Tokens looked at, by where the answer came from", ["source"]
 )
+TOOLS = Counter(
+    "tradewind_gateway_tool_calls_total", "Tools called by agents, by what came of it", ["tool", "outcome"]
+)
 
 UNMATCHED = "unmatched"
 REASONS = ("body", "limit", "method", "path", "permission", "protocol", "token")
@@ -48,17 +55,20 @@ REASONS = ("body", "limit", "method", "path", "permission", "protocol", "token")
 def observe(route: str, status: int, seconds: float) -> None:
     """Count one answer."""
     children = _children.get((route, status)) or _begin(route, status)
-    answers, spent, times = children
+    requests, answers, spent, times = children
+    requests.inc()
     answers.inc()
     spent.inc(seconds)
     times.observe(seconds, exemplar())
 
 
-def _begin(route: str, status: int) -> tuple[Counter, Counter, Histogram]:
+def _begin(route: str, status: int) -> tuple[Counter, Counter, Counter, Histogram]:
+    surface = _surfaces.get(route, "none")
     children = _children[route, status] = (
         _requests.labels(route, str(status)),
+        _answers.labels(surface, f"{status // 100}xx"),
         _route_seconds.labels(route),
-        _times.labels(_surfaces.get(route, "none")),
+        _times.labels(surface),
     )
     return children
 
@@ -74,6 +84,12 @@ def zero() -> None:
     for row in ENDPOINTS:
         _surfaces[row.name] = row.surface
         _begin(row.name, 200)
+        for tool in row.tools:
+            for outcome in ("ok", "refused"):
+                TOOLS.labels(tool.name, outcome)
+    for surface in {*_surfaces.values(), "none"}:
+        for kind in ("2xx", "3xx", "4xx", "5xx"):
+            _answers.labels(surface, kind)
     for reason in REASONS:
         REFUSED.labels(reason)
     for outcome in ("new", "replay", "mismatch", "in_flight"):

@@ -24,7 +24,7 @@ import structlog
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.ids import Ids
-from libs.common.telemetry import span
+from libs.common.telemetry import exemplar, span
 from services.notifier import metrics
 from services.notifier.channels.base import SEND_S_MAX, Address, Channel, Outcome, Outgoing, Result
 from services.notifier.deliveries import DEAD, FAILED, SENT, Delivery, Unit, units_of
@@ -418,7 +418,9 @@ class Courier:
             if len(unit.deliveries) > 1:
                 metrics.summaries.labels(lane.channel).inc()
             age_s = max(now_ms - unit.deliveries[0].created_ms, 0) / 1000
-            metrics.delivery_seconds.labels(lane.channel).observe(age_s)
+            metrics.delivery_seconds.labels(lane.channel).observe(
+                age_s, exemplar(unit.deliveries[0].traceparent)
+            )
 
     def _dice(self) -> float:
         """A number in [0, 1) from the house's source of randomness."""

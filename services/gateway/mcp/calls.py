@@ -13,6 +13,7 @@ import msgspec
 from libs.common.errors import AppError, InvalidData
 from libs.common.messages.billing import Payment
 from libs.common.principal import Principal
+from services.gateway import metrics
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.keyed import read_key
 from services.gateway.mcp.catalogue import KEY_ARGUMENT, ToolRow
@@ -69,10 +70,12 @@ async def call_tool(
         arguments, key = _arguments(made, given, principal)
         reply = await visit.perform(RowCall(made.row, arguments, principal, key, payment_in(meta)))
     except AppError as e:
+        metrics.TOOLS.labels(made.tool.name, "refused").inc()
         said = surface.error(e)
         terms = e.meta.get("payment_required") if e.http_status == 402 else None
         value = _read_base64(str(terms)) if terms else msgspec.json.decode(said.body)
         return Outcome(_encode(value).decode(), value, failed=True)
+    metrics.TOOLS.labels(made.tool.name, "ok").inc()
     value = msgspec.json.decode(reply.body) if reply.body else {}
     return Outcome(reply.body.decode() or "{}", value, meta=_receipt(reply))
 

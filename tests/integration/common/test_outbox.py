@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.common import bus_nats
 from libs.common.bus import Ack, Bus, Inbound
@@ -213,3 +214,21 @@ async def test_very_many_facts_are_published_like_few(database: MakeDatabase, bu
             raise RuntimeError
     async with auth.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM auth.outbox") == len(rows)
+
+
+async def test_what_cannot_be_published_is_measured_while_it_waits(database: MakeDatabase, bus: Bus) -> None:
+    """The gauges rise exactly when nothing goes out, and fall when it does."""
+    auth = await database("auth")
+
+    def gauge(name: str) -> float:
+        return REGISTRY.get_sample_value(f"tradewind_outbox_{name}", {"service": "auth"}) or 0.0
+
+    async with relaying(auth, bus) as relay:
+        async with auth.transaction() as tx:
+            await Outbox("auth").append(tx, [Fact("nosuch.evt.thing.v1", "NOSUCH", b"{}", "stuck")])
+        relay.wake()
+        await wait_until(lambda: gauge("waiting_rows") == 1 and gauge("age_seconds") > 0)
+        async with auth.transaction() as tx:
+            await tx.execute("DELETE FROM auth.outbox")
+        relay.wake()
+        await wait_until(lambda: gauge("waiting_rows") == gauge("age_seconds") == 0, timeout_s=30.0)
