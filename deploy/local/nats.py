@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -71,7 +70,7 @@ class EmbeddedNats:
         with self._log.open("ab") as log:
             self.process = processes.spawn(
                 [str(server_program()), "-c", str(configuration)],
-                environ=os.environ,
+                environ=processes.plain_environ(),
                 folder=self._folder,
                 death_signal=signal.SIGTERM,
                 stdout=log,

@@ -301,5 +301,5 @@ def _pid_file_lines(data: Path) -> list[str]:
 
 def _environment() -> Mapping[str, str]:
     # PG* variables of the user's shell (PGDATA, PGPORT, PGOPTIONS) must not steer our server.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    kept = {name: value for name, value in processes.plain_environ().items() if not name.startswith("PG")}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}

@@ -32,6 +32,14 @@ class Owner:
     gid: int
 
 
+def plain_environ() -> dict[str, str]:
+    """The user's environment for a server that is none of our services: our settings hold secrets."""
+    ours = ("DATABASE_URL", "NATS_URL")
+    return {
+        name: v for name, v in os.environ.items() if not name.startswith("TRADEWIND_") and name not in ours
+    }
+
+
 def spawn(
     command: Sequence[str],
     *,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import secrets
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,13 +15,35 @@ import pytest
 
 from deploy.local.processes import wait_until
 from deploy.local.settings import installed_services
+from libs.common.config import SETTINGS
 from tests.integration.local.stack import PATIENCE_S, alive
 from tests.real_stack import ADMIN, RealStack, real_stack
+
+# A canary for every secret an operator may give; nothing that is called with them leaves this machine.
+CANARIES = {
+    "SECRET_KEY": secrets.token_hex(32),
+    "NOTIFY_KEY": secrets.token_hex(32),
+    "SMTP_URL": f"smtp://user:{secrets.token_hex(8)}@127.0.0.1:9",
+    "X_CREDENTIALS": ":".join(secrets.token_hex(8) for _ in range(4)),
+    "TELEGRAM_BOT_TOKEN": f"1:{secrets.token_hex(8)}",
+    **{
+        name: secrets.token_hex(16)
+        for name in (
+            "STRIPE_SECRET_KEY",
+            "STRIPE_WEBHOOK_SECRET",
+            "NOWPAYMENTS_API_KEY",
+            "NOWPAYMENTS_IPN_SECRET",
+        )
+    },
+}
+NOWHERE = dict.fromkeys(
+    ("TELEGRAM_API_URL", "X_API_URL", "STRIPE_API_URL", "NOWPAYMENTS_API_URL"), "http://127.0.0.1:9"
+)
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
-    with real_stack(tmp_path_factory.mktemp("real")) as running:
+    with real_stack(tmp_path_factory.mktemp("real"), LOG_LEVEL="DEBUG", **CANARIES, **NOWHERE) as running:
         yield running
 
 
@@ -89,3 +114,26 @@ def test_a_killed_service_is_back_and_the_gateway_says_so(stack: RealStack) -> N
     assert wait_until(back, seconds=PATIENCE_S), stack.text()
     assert "market was ended by SIGKILL; trying again in 0.5 s" in stack.text()
     assert not alive(before)
+
+
+def test_a_secret_is_with_its_service_and_in_no_log_or_process_list(stack: RealStack) -> None:
+    assert {name for name, setting in SETTINGS.items() if setting.secret} == {*CANARIES, "ADMIN_PASSWORD"}
+    keys = json.loads((stack.data / "secrets.json").read_text())
+    owners = {value: SETTINGS[name].only for name, value in CANARIES.items()} | {ADMIN: "auth"}
+    owners |= {password: service for service, password in keys["services"].items()}
+    owners |= {keys["postgres"]: ""}
+    buses = keys["nats"]
+    running = json.loads((stack.data / "run.json").read_text())
+    assert {*installed_services(), "postgres", "nats"} <= set(running)
+    for name, record in running.items():
+        place = Path(f"/proc/{record['pid']}")
+        said, environ = (place / "cmdline").read_text(), (place / "environ").read_text()
+        assert [secret for secret in {*owners, *buses.values()} if secret in said] == []
+        foreign = [secret for secret, owner in owners.items() if owner != name and secret in environ]
+        foreign += [user for user, secret in buses.items() if user != name and secret in environ]
+        assert foreign == [], name
+    logs = "".join(path.read_text(errors="replace") for path in (stack.data / "logs").glob("*"))
+    assert '"request"' in logs
+    whole = {*owners, *buses.values()}
+    parts = whole | {part for secret in whole for part in re.findall("[0-9a-f]{16,}", secret)}
+    assert [part for part in parts if part in logs or part in stack.text()] == []
