@@ -14,6 +14,8 @@ from libs.common.subjects import BALANCE_PUSH, TRADE_PUSH
 from services.trading import metrics
 from services.trading.floor import Decision, Floor
 from services.trading.frames import balance_frame, trade_frame
+from services.trading.position import Trade
+from services.trading.state import Account
 from services.trading.trades import Change
 
 EVERY_S = 1.0
@@ -30,6 +32,7 @@ class Floating:
         self._facts_s: dict[int, float] = {}
         self._next_s = 0.0
         self._from = 0  # the login to begin with
+        self._places: dict[int, int] = {}  # login → how many of its very many orders were told
 
     def frames(self, floor: Floor, decisions: Sequence[Decision], now_s: float) -> list[tuple[str, bytes]]:
         """(subject, frame) of what is due now."""
@@ -50,9 +53,11 @@ class Floating:
                 break
             account = floor.accounts[login]
             market = floor.market_of(account)
-            self._told[login] = floor.revaluer.profit(login)
+            part, is_whole = self._part(account)
+            if is_whole:  # else the rest is due in the next second, whether prices move or not
+                self._told[login] = floor.revaluer.profit(login)
             subject = TRADE_PUSH.at(login=login)
-            for trade in account.positions():
+            for trade in part:
                 orders += 1
                 found.append((subject, encode(trade_frame(trade, account, market, Change.UPDATE.value))))
             numbers = floor.numbers(account)
@@ -61,6 +66,16 @@ class Floating:
             self._from = due[ACCOUNTS_MAX] if len(due) > ACCOUNTS_MAX else 0
         metrics.floating.inc(len(found))
         return found
+
+    def _part(self, account: Account) -> tuple[list[Trade], bool]:
+        """The positions to tell now, a second's worth of them, and whether the account is through."""
+        held = list(account.positions())
+        begin = self._places.pop(account.login, 0)
+        part = held[begin : begin + ORDERS_MAX]
+        is_whole = begin + len(part) >= len(held)
+        if not is_whole:
+            self._places[account.login] = begin + len(part)
+        return part, is_whole
 
     def _due(self, floor: Floor) -> list[int]:
         """Whose floating profit moved, ascending, beginning where the last second ended."""

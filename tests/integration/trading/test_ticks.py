@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 from msgspec.structs import replace
 
+import services.trading.floating
 from libs.common.bus_nats import NatsBus
 from libs.common.db import Database
 from libs.common.messages import trading_orders as m
@@ -114,6 +116,25 @@ async def test_floating_profit_is_told_beside_the_facts_and_only_when_it_moved(s
     await stage.later(2)
     await stage.later(2)
     assert await floating(stage, order) == first
+
+
+async def test_very_many_orders_of_one_account_are_told_in_turn(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.trading.floating, "ORDERS_MAX", 2)
+    await stage.account()
+    orders = [await stage.buy(volume=1) for _ in range(5)]
+    await stage.later(2)
+    await stage.quote("EURUSD", 1.102, 1.1021)
+    for told in (2, 4, 5, 5):
+        await stage.later(2)
+        await wait_until(partial(told_of, stage, orders, told))
+    assert all([len(await floating(stage, order)) == 1 for order in orders])
+
+
+async def told_of(stage: Stage, orders: list[int], count: int) -> bool:
+    """Whether so many of the orders were told, each once."""
+    return sum([len(await floating(stage, order)) for order in orders]) == count
 
 
 async def floating(stage: Stage, order: int) -> list[list[Any]]:
