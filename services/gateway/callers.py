@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from libs.common.errors import NotAuthenticated, PermissionDenied, RemoteError
+from libs.common.errors import AppError, NotAuthenticated, PermissionDenied, RemoteError
 from libs.common.messages.auth import Account
 from libs.common.principal import ANONYMOUS, Principal
 from services.gateway.accounts import account_named
@@ -40,7 +40,7 @@ class Callers:
         row is not for this kind of session."""
         anonymous = replace(ANONYMOUS, address=address)
         if row.access.public and not row.access.optional:
-            return anonymous, ""
+            return await self._guest(row, surface, headers, cookie, anonymous), ""
         authorization = headers.get("Authorization")
         if authorization is not None:
             token = surface.token_in(authorization)
@@ -58,6 +58,21 @@ class Callers:
         principal = await self._whose(surface, token, address, cookie=opaque)
         admit(row, principal)
         return replace(principal, address=address), token
+
+    async def _guest(
+        self, row: Endpoint, surface: Surface, headers: Mapping[str, str], cookie: str, anonymous: Principal
+    ) -> Principal:
+        """Who reads an open row of the scan surface: whoever says so keeps the limits of their tier there,
+        too. A credential that does not count changes nothing: the row is open."""
+        authorization = headers.get("Authorization")
+        token = cookie if authorization is None else surface.token_in(authorization)
+        if surface.name != "scan" or row.method != "GET" or not token:
+            return anonymous
+        try:
+            principal = await self._whose(surface, token, anonymous.address, cookie=authorization is None)
+        except AppError:
+            return anonymous
+        return replace(principal, address=anonymous.address)
 
     async def _whose(self, surface: Surface, token: str, address: str, *, cookie: bool) -> Principal:
         try:

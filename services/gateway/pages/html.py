@@ -40,6 +40,10 @@ _REPEAT = {
 }
 _SAFE_INTEGER = 2**53 - 1  # the bound of every integer: saying it would say nothing
 _FOLDERS = {"": 0, "api": 1, "runbooks": 2}  # the order of the menu
+_HOUSE = (
+    '<a class="brand" href="/docs">Tradewind</a><ul><li><a href="/try">Try the analysis</a></li>'
+    '<li><a href="/pricing">Pricing</a></li><li><a href="/oauth/grants">Connected apps</a></li></ul>'
+)  # pages of the house that are no files
 NOTHING_FOUND = "Our pages say nothing about this. /docs lists them."
 _FIELDS_HEAD = "<tr><th>field</th><th>in</th><th>required</th><th>type</th><th>about</th></tr>"
 
@@ -160,7 +164,7 @@ def _frame(title: str, body: str, pages: Iterable[Page]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)} · Tradewind</title>"
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{style()}</style></head>'
-        f'<body><div class="frame"><nav><a class="brand" href="/docs">Tradewind</a>{_menu(pages)}</nav>'
+        f'<body><div class="frame"><nav>{_HOUSE}{_menu(pages)}</nav>'
         f"<main>{body}</main></div></body></html>"
     )
 

@@ -109,6 +109,25 @@ async def test_without_a_good_token_nobody_is_let_in(headers: dict[str, str]) ->
         await CALLERS.identify(ROWS["GET /market"], BROKER, headers, "", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "headers", "cookie", "who"),
+    [
+        ("GET /api/v1/symbols/search", {"Authorization": "Bearer customer"}, "", "customer"),
+        ("GET /api/v1/patterns", {}, "customer", "customer"),
+        ("GET /api/v1/patterns", {}, "", "anonymous"),
+        ("GET /api/v1/patterns", {"Authorization": "Bearer nobody"}, "customer", "anonymous"),
+        ("POST /auth/login", {"Authorization": "Bearer customer"}, "", "anonymous"),
+        ("GET /api/v1/prices", {"Authorization": "Bearer customer"}, "", "anonymous"),
+    ],
+)
+async def test_who_says_who_they_are_keeps_their_limits_on_open_rows_of_the_scan_surface(
+    name: str, headers: dict[str, str], cookie: str, who: str
+) -> None:
+    row = ROWS[name]
+    found, token = await CALLERS.identify(row, SURFACES[row.surface], headers, cookie, "203.0.113.7")
+    assert (found.kind, found.address, token) == (who, "203.0.113.7", "")
+
+
 async def test_a_cookie_counts_when_there_is_no_header() -> None:
     row = ROWS["GET /market"]
     assert (await CALLERS.identify(row, BROKER, {}, "user", ""))[0].login == 7

@@ -74,14 +74,14 @@ def test_anchors_of_the_index_are_anchors_of_the_page(page: Page) -> None:
 
 def test_links_between_pages_lead_to_pages() -> None:
     text = "# T\n[a](docs/x.md) [b](docs/api/y.md#z) [c](https://e.example/x.md) [d](#t)"
-    assert Ids(page_html(Page("README", "T", text), [])).links[1:] == [
+    assert Ids(page_html(Page("README", "T", text), [])).links[-4:] == [
         "/docs/x",
         "/docs/api/y#z",
         "https://e.example/x.md",
         "#t",
     ]
     text = "# T\n[a](other.md) [b](../top.md) [c](../../README.md)"
-    assert Ids(page_html(Page("api/page", "T", text), [])).links[1:] == [
+    assert Ids(page_html(Page("api/page", "T", text), [])).links[-3:] == [
         "/docs/api/other",
         "/docs/top",
         "/docs/README",

@@ -162,4 +162,4 @@ byId("ask").addEventListener("submit", (event) => {
   event.preventDefault();
   ask(byId("ticker").value, byId("timeframe").value);
 });
-if (asked.has("ticker")) ask(byId("ticker").value, byId("timeframe").value || "1h");
+ask(byId("ticker").value, byId("timeframe").value || "1h");
