@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
@@ -66,17 +67,24 @@ class Stored:
     subject: str
     payload: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    at: str = ""  # when the stream took it, RFC 3339; empty where that was not asked
+
+    @property
+    def at_ms(self) -> int:
+        """When the stream took it, Unix ms; 0 where that is not known."""
+        return int(datetime.fromisoformat(self.at).timestamp() * 1000) if self.at else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A fact delivered to a consumer; ``attempt`` starts at 1."""
+    """A fact delivered to a consumer; ``attempt`` starts at 1, ``at_ms`` is when the stream took it."""
 
     seq: int
     subject: str
     payload: bytes
     headers: Mapping[str, str]
     attempt: int
+    at_ms: int = 0
 
     @property
     def event_id(self) -> str:

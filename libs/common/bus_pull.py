@@ -49,7 +49,7 @@ History = Callable[[str, str, int, int], Awaitable[Window]]
 class Delivery:
     """A message a consumer delivered, with what its reply subject says of it."""
 
-    __slots__ = ("attempt", "delivered", "message", "seq")
+    __slots__ = ("at_ms", "attempt", "delivered", "message", "seq")
 
     def __init__(self, message: Msg) -> None:
         # $JS.ACK.<stream>.<consumer>.<attempt>.<stream seq>.<consumer seq>.<time>.<pending>, or the
@@ -60,6 +60,7 @@ class Delivery:
         self.attempt = int(parts[4 + shift])
         self.seq = int(parts[5 + shift])
         self.delivered = int(parts[6 + shift])
+        self.at_ms = int(parts[7 + shift]) // 1_000_000
 
 
 class Puller:
@@ -201,7 +202,12 @@ class PullLoop:
     async def _deliver(self, delivery: Delivery) -> None:
         headers = delivery.message.headers or {}
         inbound = Inbound(
-            delivery.seq, delivery.message.subject, bytes(delivery.message.data), headers, delivery.attempt
+            delivery.seq,
+            delivery.message.subject,
+            bytes(delivery.message.data),
+            headers,
+            delivery.attempt,
+            delivery.at_ms,
         )
         verdict, reason = await judge(self._handler, inbound, self._consumer)
         reply = delivery.message.reply
@@ -250,6 +256,7 @@ def dead_letter(consumer: Consumer, inbound: Inbound, reason: str) -> Entry:
             "Dead-Consumer": consumer.durable,
             "Dead-Reason": " ".join(reason.split())[:500],
             "Dead-Attempts": str(inbound.attempt),
+            "Dead-Created-Ms": str(inbound.at_ms),
             "Dead-Event-Id": inbound.event_id,
         },
     )

@@ -128,7 +128,8 @@ class Replies:
 
 def _stored(message: Msg, headers: Mapping[str, str]) -> Stored:
     own = {k: v for k, v in headers.items() if not k.startswith("Nats-") or k == HEADER_ID}
-    return Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], bytes(message.data), own)
+    at = headers.get("Nats-Time-Stamp", "")
+    return Stored(int(headers["Nats-Sequence"]), headers["Nats-Subject"], bytes(message.data), own, at)
 
 
 def pull_request(batch: int, expires_s: float, heartbeat_s: float) -> bytes:

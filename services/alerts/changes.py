@@ -16,7 +16,14 @@ from libs.common.db import Connection
 from libs.common.messages.alerts import AlertCreate, AlertDelete, AlertUpdate
 from services.alerts.alert import INT64_MAX, Alert
 from services.alerts.checks import changed_alert, new_alert
-from services.alerts.errors import AlertElsewhere, AlertNotFound, ForeignAlert, SymbolNotFound, TooManyAlerts
+from services.alerts.errors import (
+    AlertElsewhere,
+    AlertNotFound,
+    ForeignAlert,
+    InvalidLogin,
+    SymbolNotFound,
+    TooManyAlerts,
+)
 from services.alerts.levels import holds
 from services.alerts.store import Store
 from services.alerts.watch import AlertBook, Watch
@@ -218,6 +225,8 @@ async def own_alert(tx: Connection, store: Store, id: int, login: int) -> Alert:
 
 
 def _own(alert: Alert | None, id: int, login: int) -> Alert:
+    if login <= 0:
+        raise InvalidLogin(f"login was {login}")
     if alert is None:
         raise AlertNotFound(f"there is no alert {id}")
     if alert.login != login:

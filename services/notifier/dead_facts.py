@@ -54,7 +54,6 @@ class DeadFacts:
 
 def _letter(stored: Stored) -> DeadLetter:
     headers = stored.headers
-    attempts = headers.get("Dead-Attempts", "")
     return DeadLetter(
         id=f"fact-{stored.seq}",
         kind="fact",
@@ -64,8 +63,12 @@ def _letter(stored: Stored) -> DeadLetter:
         login=0,
         type=headers.get("Dead-Subject", ""),
         event_id=headers.get("Dead-Event-Id", ""),
-        attempts=int(attempts) if attempts.isdigit() else 0,
+        attempts=_number(headers.get("Dead-Attempts", "")),
         reason=headers.get("Dead-Reason", ""),
-        created_ms=0,
-        finished_ms=0,
+        created_ms=_number(headers.get("Dead-Created-Ms", "")),
+        finished_ms=stored.at_ms,
     )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0

@@ -246,7 +246,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """One of them. ``state`` is failed (refused for good) or dead (given up); ``id`` names it for a retry.
 
     ``kind`` is delivery, or fact: one that a service gave up. Of a fact ``channel`` is its consumer,
-    ``type`` its subject, and its times are 0.
+    ``type`` its subject; it was published at ``created_ms`` and given up at ``finished_ms``.
     """
 
     id: str

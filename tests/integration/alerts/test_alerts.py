@@ -209,6 +209,51 @@ async def test_a_foreign_or_unknown_alert_is_neither_changed_nor_deleted(stage: 
     assert await stage.rows() == before
 
 
+BAD_CHANGES: list[tuple[dict[str, Any], str, int]] = [
+    ({"side": 2}, "INVALID_DATA", 400),
+    ({"condition": 13}, "INVALID_DATA", 400),
+    ({"repeat_mode": -1}, "INVALID_DATA", 400),
+    ({"status": 3}, "INVALID_DATA", 400),
+    ({"status": 4}, "INVALID_DATA", 400),
+    ({"message": "x" * 2_001}, "INVALID_DATA", 400),
+    ({"indicator_name": "a\x00b"}, "INVALID_DATA", 400),
+    ({"reference_price": float("nan")}, "INVALID_DATA", 400),
+    ({"reference_time": -1}, "INVALID_DATA", 400),
+    ({"login": 0}, "INVALID_LOGIN", 400),
+    ({"login": -7}, "INVALID_LOGIN", 400),
+    ({"target_price": 0.0}, "INVALID_TARGET_PRICE", 400),
+    ({"target_price": float("inf")}, "INVALID_TARGET_PRICE", 400),
+    ({"condition": 4}, "INVALID_CHANNEL", 400),
+    ({"condition": 7, "channel_low": 2.0, "channel_high": 1.0}, "INVALID_CHANNEL", 400),
+    ({"condition": 8}, "INVALID_MOVE_THRESHOLD", 400),
+    ({"condition": 11, "move_threshold": -0.1}, "INVALID_MOVE_THRESHOLD", 400),
+    ({"expires_at": NOW_S}, "INVALID_EXPIRES_AT", 400),
+    ({"expires_at": -5}, "INVALID_EXPIRES_AT", 400),
+    ({"symbol": "NOWHERE"}, "RET_SYMBOL_NOT_FOUND", 404),
+    ({"login": 501}, "PERMISSION_DENIED", 403),
+    ({"id": 99}, "NOT_FOUND", 404),
+    ({"group": "nobody"}, "GROUP_NOT_FOUND", 404),
+]
+
+
+async def test_every_bad_change_is_refused_by_its_code_and_changes_nothing(stage: Stage) -> None:
+    id = await stage.create(0, target_price=1.2, message="as it was")
+    before = await stage.rows()
+    for change, code, status in BAD_CHANGES:
+        ask = m.AlertUpdate(**{"id": id, "login": LOGIN, "group": "demo", **change})
+        with pytest.raises(AppError) as refused:
+            await stage.service.update(ask)
+        assert (refused.value.code, refused.value.http_status) == (code, status), change
+    for login, code in ((0, "INVALID_LOGIN"), (501, "PERMISSION_DENIED")):
+        with pytest.raises(AppError) as refused:
+            await stage.service.delete(m.AlertDelete(id=id, login=login))
+        assert refused.value.code == code
+    assert await stage.rows() == before
+    await stage.market.put("EURUSD", 1.25)  # it is armed as it was
+    await stage.judged()
+    assert [row["message"] for row in await stage.log()] == ["as it was"]
+
+
 async def test_a_change_keeps_absent_fields_and_arms_anew(stage: Stage) -> None:
     id = await stage.create(0, target_price=1.2, message="text", indicator_name="line")
     await stage.market.put("EURUSD", 1.15)

@@ -15,11 +15,13 @@ from libs.common.bus_nats import NatsBus
 from libs.common.errors import RemoteError
 from libs.common.messages import alert_rules as m
 from libs.common.messages.market import CandlesAsk, CandlesPut, QuoteIn, QuotesPut
+from libs.common.messages.pricing import Depegged
 from libs.common.messages.scanner import RegimeFlipped
 from libs.common.subjects import (
     ALERTS_NOTICE,
     CANDLES,
     CANDLES_PUT,
+    DEPEGGED,
     QUOTES_PUT,
     REGIME_FLIPPED,
     RULE_CREATE,
@@ -139,28 +141,28 @@ async def _so_many(asked: Any, count: int) -> Any:
     return found if len(found) == count else None
 
 
+def flipped(event_id: str, now: str, bar_ms: int) -> Entry:
+    fact = RegimeFlipped(
+        event_id=event_id,
+        symbol="EURUSD",
+        timeframe="1h",
+        bar_open_ms=bar_ms,
+        bar_close_ms=bar_ms + HOUR_MS,
+        was="range",
+        now=now,
+        strength=0.5,
+        vol_pct=1.0,
+        price=1.0,
+        live=True,
+    )
+    return Entry(REGIME_FLIPPED.at(timeframe="1h", symbol="EURUSD"), msgspec.json.encode(fact), event_id, {})
+
+
 async def test_a_fact_that_comes_after_its_bar_fires_the_rule_once(running: House, bus: NatsBus) -> None:
     rows = candles()
     rule = await create(bus, body(when={"type": "regime", "to": "up"}, repeat=False, name="flip"))
     await put(bus, rows[HISTORY : HISTORY + 1])
     open_ms = rows[HISTORY][0]
-
-    def flipped(event_id: str, now: str, bar_ms: int) -> Entry:
-        fact = RegimeFlipped(
-            event_id=event_id,
-            symbol="EURUSD",
-            timeframe="1h",
-            bar_open_ms=bar_ms,
-            bar_close_ms=bar_ms + HOUR_MS,
-            was="range",
-            now=now,
-            strength=0.5,
-            vol_pct=1.0,
-            price=1.0,
-            live=True,
-        )
-        subject = REGIME_FLIPPED.at(timeframe="1h", symbol="EURUSD")
-        return Entry(subject, msgspec.json.encode(fact), event_id, {})
 
     await bus.append("SCANNER", [flipped("a", "down", open_ms)])
     await bus.append("SCANNER", [flipped("b", "up", open_ms)])
@@ -173,6 +175,71 @@ async def test_a_fact_that_comes_after_its_bar_fires_the_rule_once(running: Hous
     assert tested.events_from == open_ms // 1000
     (notice,) = await told(bus)
     assert notice["title"].startswith("flip: EURUSD")
+
+
+async def test_a_fact_after_the_next_bar_counts_neither_live_nor_in_tests(
+    running: House, bus: NatsBus
+) -> None:
+    rows = candles()
+    rule = await create(bus, body(when={"type": "regime", "to": "up"}, name="flip"))
+    mark = await create(bus, body(when={"type": "price", "op": "above", "value": 0.001}, name="mark"))
+    await put(bus, rows[HISTORY : HISTORY + 2])
+    await wait_until(lambda: _some(hits(bus, mark.id)))
+
+    async def judged() -> bool:
+        return (await bus.request(RULE_GET, m.RuleAsk(login=LOGIN, id=mark.id))).fired_count == 1
+
+    await wait_until(judged)
+    await bus.append("SCANNER", [flipped("late", "up", rows[HISTORY][0])])
+    await bus.append("SCANNER", [flipped("now", "up", rows[HISTORY + 1][0])])
+    found = await wait_until(lambda: _so_many(hits(bus, rule.id), 1))
+    assert found[0].bar_open * 1000 == rows[HISTORY + 1][0]
+    tested = await bus.request(RULE_TEST, m.RuleTest(login=LOGIN, group="demo", rule=rule.rule, days=30))
+    assert [hit.bar_open for hit in tested.hits] == [found[0].bar_open]
+
+
+async def test_a_stablecoin_off_its_dollar_counts_on_the_next_bar_that_closes(
+    running: House, bus: NatsBus, database: Any
+) -> None:
+    rule = await create(bus, body(symbol="GBPUSD", timeframe="1m", when={"type": "depeg", "token": "usdc"}))
+
+    def depegged(event_id: str, symbol: str, level: str) -> Entry:
+        fact = Depegged(
+            token_id=f"{symbol}-id",
+            symbol=symbol,
+            market_price=0.97,
+            deviation_pct=3.0,
+            confidence=0.9,
+            level=level,
+            overridden=False,
+            at_ms=0,
+        )
+        return Entry(DEPEGGED.at(token=fact.token_id), msgspec.json.encode(fact), event_id, {})
+
+    tables = await database("alerts")
+    told = [depegged("a", "DAI", "alert"), depegged("b", "USDC", "ok"), depegged("c", "USDC", "warn")]
+    await bus.append("PRICING", told)
+
+    async def heard() -> Any:
+        async with tables.connection() as connection:
+            rows = await connection.fetch("SELECT bar_open_ms FROM alerts.rule_fact WHERE kind = 'depeg'")
+        return [row[0] for row in rows] if len(rows) == len(told) else None
+
+    heard_ms = (await wait_until(heard))[-1]
+
+    async def closed() -> bool:
+        """Quotes of minutes to come close bars; the one the fact falls into fires."""
+        nonlocal minute
+        minute += 1
+        at_ms = (heard_ms // 60_000 + minute) * 60_000
+        quotes = [QuoteIn(symbol="GBPUSD", bid=1.3, ask=1.4, time=at_ms)]
+        await bus.request(QUOTES_PUT, QuotesPut(quotes=quotes))
+        return bool(await hits(bus, rule.id))
+
+    minute = -1
+    await wait_until(closed)
+    (hit,) = await hits(bus, rule.id)
+    assert hit.bar_open * 1000 + 60_000 > heard_ms
 
 
 async def test_owners_change_their_own_rules_within_bounds(running: House, bus: NatsBus) -> None:

@@ -25,6 +25,7 @@ def dead(number: int) -> Entry:
         "Dead-Reason": "no such group",
         "Dead-Attempts": "12",
         "Dead-Event-Id": f"e{number}",
+        "Dead-Created-Ms": "1700000000000",
     }
     return Entry("trading.dead.trading-accounts.v1", b'{"n":%d}' % number, f"dead-{number}", headers)
 
@@ -44,6 +45,8 @@ async def test_they_are_listed_newest_first_and_leave_when_handled(bus: NatsBus)
         "no such group",
         "e0",
     )
+    assert first.created_ms == 1_700_000_000_000 < listed[0].finished_ms
+    assert [letter.finished_ms for letter in listed] == sorted((x.finished_ms for x in listed), reverse=True)
     asked: list[FactAgain] = []
 
     async def again(ask: FactAgain, call: Any) -> Done:
@@ -83,6 +86,7 @@ async def test_a_process_says_what_it_gave_up_and_tries_it_again(house: House, b
         "notifier-alerts",
         "token is no message key",
     )
+    assert 0 < letter.finished_ms - letter.created_ms < 60_000
     with pytest.raises(RemoteError, match="gave it up again: token is no message key"):
         await bus.request(DEAD_DELIVERY_RETRY, DeadLetterRetry(id=letter.id))
     beyond = await bus.request(DEAD_DELIVERIES, DeadLettersAsk(limit=10, offset=1))
