@@ -19,7 +19,7 @@ from libs.common.messages.trading_orders import TradeOpen
 from libs.common.subjects import ACCOUNT_OPEN, GROUP_PUT, QUOTES_PUT, TRADE_OPEN
 
 COMMANDS = {"ours": TRADE_OPEN, "naive": NAIVE_OPEN}
-OPENED_AT_ONCE = 50
+OPENED_AT_ONCE = 10
 
 
 async def prepare(bus: Bus, logins: list[int]) -> None:
