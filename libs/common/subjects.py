@@ -515,6 +515,7 @@ BILLING_PAYMENTS = Command("billing.cmd.payments.list.v1", payments.PaymentsAsk,
 PAYMENT_DECIDE = Command(
     "billing.cmd.payment.decide.v1", payments.PaymentDecide, payments.PaymentView, effect=True
 )
+PAYOUT = Command("billing.cmd.affiliate.payout.v1", payments.PayoutAsk, payments.Payout, effect=True)
 
 # ── pricing ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -50,7 +50,7 @@ class KeyDoor:
             expires_ms=apikeys.read_expiry(message.expires_at, now_ms),
         )
         async with self._ground.database.transaction() as tx:
-            key = await self.insert(tx, replace(made, person_id=message.person_id), "scan", "")
+            key = await self.insert(tx, replace(made, person_id=message.person_id), "scan", message.ip)
         self._ground.relay.wake()
         made = replace(made, prefix=apikeys.prefix_of(key))
         return KeyCreated(

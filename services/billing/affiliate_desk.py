@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from libs.common.clock import from_unix_ms
-from libs.common.errors import InvalidData
+from libs.common.errors import InvalidData, invariant
 from libs.common.messages import billing_payments as m
 from libs.common.messages.auth_people import PersonJoined
-from services.billing import affiliates
+from services.billing import affiliates, ledger
+from services.billing.errors import NothingOwed
 from services.billing.invoices import usd
 from services.billing.plan_store import PlanStore
 from services.billing.writer import Ground
@@ -97,6 +98,27 @@ class AffiliateDesk:
         ]
         cursor = f"{rows[-1]['created_ms']}.{rows[-1]['id']}" if more else None
         return m.Commissions(commissions=shown, has_more=more, next_cursor=cursor)
+
+    async def pay_out(self, ask: m.PayoutAsk) -> m.Payout:
+        """Everything owed to a person was paid, by the transfer ``ref``; said again it is the same payout."""
+        ground = self._ground
+        if not ask.ref.strip():
+            raise InvalidData("ref names the transfer", field="ref")
+        async with ground.database.transaction() as tx:
+            await self._plans.lock_person(tx, ask.person_id)
+            known = await self._plans.payout(tx, ask.ref)
+            if known is None:
+                now_ms = ground.clock.now_ms()
+                micros = await self._plans.pay_commissions(tx, ask.person_id, ask.ref, now_ms)
+                if not micros:
+                    raise NothingOwed(f"nothing is owed to customer {ask.person_id}")
+                entry = ledger.commission_paid(ask.ref, ask.person_id, micros, f"by {ask.actor}")
+                done = await ground.store.post(tx, entry, now_ms=now_ms, plans=ground.plans.version)
+                invariant(done, "a payout is booked once")
+                known = await self._plans.payout(tx, ask.ref)
+        if known is None or known[0] != ask.person_id:
+            raise InvalidData("this transfer was to somebody else", field="ref")
+        return m.Payout(customer_id=known[0], ref=ask.ref, commissions=known[1], paid_micros=known[2])
 
 
 def _place(cursor: str) -> tuple[int, str]:

@@ -22,6 +22,8 @@ from services.billing.writer import Ground
 
 log = structlog.get_logger()
 
+STRAY = "stray"  # waits for staff by itself: there is no payment it could be seen at
+
 
 class Callbacks:
     """One for both hosted providers."""
@@ -39,7 +41,7 @@ class Callbacks:
         self._fulfilment = fulfilment
 
     async def take(self, provider: Hosted, body: bytes, signature: str) -> str:
-        """What became of it: applied, repeated, ignored or held; the provider's refusal when it is forged."""
+        """What became of it: applied, repeated, ignored, held or stray; a forged one is refused."""
         now_ms = self._ground.clock.now_ms()
         try:
             heard = provider.read(body, signature, now_ms // 1000)
@@ -74,7 +76,7 @@ class Callbacks:
         if heard.status is None:
             return "ignored"
         if payment is None:
-            return "held"
+            return STRAY
         match heard.status:
             case Status.SETTLED:
                 return await self._settle(tx, heard, payment)
@@ -96,6 +98,6 @@ class Callbacks:
     async def _refund(self, tx: Connection, heard: Heard, payment: Payment) -> str:
         """A part of it paid back is for staff: a plan can't be taken back in part."""
         if 0 <= heard.paid_micros < payment.amount_micros:
-            return "held"
+            return STRAY
         done = await self._fulfilment.refunded(tx, payment, heard.note)
         return "applied" if done else "ignored"

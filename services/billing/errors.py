@@ -83,6 +83,13 @@ class InvoiceUnknown(AppError):
     http_status = 404
 
 
+class NothingOwed(AppError):
+    """No commission waits to be paid."""
+
+    code = "not_found"
+    http_status = 404
+
+
 class CallUnknown(AppError):
     """There is no such call: it was never admitted, or too long ago."""
 

@@ -26,6 +26,7 @@ from libs.common.subjects import (
     KEY_ISSUED,
     NOWPAYMENTS_CALLBACK,
     PAYMENT_DECIDE,
+    PAYOUT,
     PLAN_INVOICE,
     PLAN_INVOICE_STATE,
     PLAN_X402,
@@ -128,6 +129,9 @@ def _paying(desks: Desks) -> Handlers:
     async def decide(message: p.PaymentDecide, call: Call) -> p.PaymentView:
         return await desks.staff.decide(message)
 
+    async def pay_out(message: p.PayoutAsk, call: Call) -> p.Payout:
+        return await desks.affiliates.pay_out(message)
+
     return [
         (TOPUP_X402, topup_x402),
         (TOPUP_CARD, topup_card),
@@ -136,6 +140,7 @@ def _paying(desks: Desks) -> Handlers:
         (PLAN_INVOICE, plan_invoice),
         (PLAN_X402, plan_x402),
         (PAYMENT_DECIDE, decide),
+        (PAYOUT, pay_out),
     ]
 
 

@@ -193,3 +193,10 @@ def commission_reversed(ref: str, person_id: int, micros: int) -> Entry:
     return move(
         Reason.COMMISSION_REVERSED, ref, to=Account(Kind.COMMISSIONS), source=owed, amount_micros=micros
     )
+
+
+def commission_paid(ref: str, person_id: int, micros: int, note: str) -> Entry:
+    """What was owed to an affiliate left the house by a transfer."""
+    owed = Account(Kind.AFFILIATE, str(person_id))
+    gone = Account(Kind.PAYMENTS, "affiliates")
+    return move(Reason.COMMISSION_PAID, ref, to=gone, source=owed, amount_micros=micros, note=note)

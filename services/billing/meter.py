@@ -36,6 +36,10 @@ class Wallet:
     account_id: int = 0
     balance_micros: int = 0
     held_micros: int = 0
+    was: tuple[int, int] = (0, 0)  # balance and holds as they were read
+
+    def __post_init__(self) -> None:
+        self.was = (self.balance_micros, self.held_micros)
 
     @property
     def available_micros(self) -> int:
@@ -56,6 +60,10 @@ class MeteredCall:
     quota: str = ""
     subject: str = ""
     day: int = 0
+    was: State = State.HELD  # as it was read
+
+    def __post_init__(self) -> None:
+        self.was = self.state
 
 
 class QuotaKey(NamedTuple):
@@ -136,6 +144,13 @@ class Book:
     def changed(self) -> bool:
         """Whether there is anything to write."""
         return bool(self.added or self.ended or self.moved or self.counted)
+
+    @property
+    def only_holds(self) -> bool:
+        """Whether there is nothing to write but holds of money."""
+        return not (self.ended or self.counted or self.charged_calls) and all(
+            call.state is State.HELD for call in self.added.values()
+        )
 
     def do(self, request: Request) -> Outcome | AppError:
         """Decide one request. A refusal is returned, and then nothing has changed."""

@@ -17,6 +17,9 @@ payments = Counter("tradewind_billing_payments", "Payments, by provider and outc
 callbacks = Counter(
     "tradewind_billing_callbacks", "Callbacks of providers, by what became of them", ["provider", "outcome"]
 )
+reread = Counter(
+    "tradewind_billing_batches_reread", "Batches decided again on their rows: what was remembered had changed"
+)
 pending = Gauge("tradewind_billing_pending_payments", "Payments whose outcome is not known yet")
 unsound = Gauge("tradewind_billing_unsound_rows", "Rows of the ledger that do not add up")
 
@@ -30,5 +33,5 @@ def zero() -> None:
     for provider in PROVIDERS:
         for outcome in ("settled", "failed", "unknown", "refunded"):
             payments.labels(provider, outcome)
-        for outcome in ("applied", "repeated", "ignored", "held", "forged"):
+        for outcome in ("applied", "repeated", "ignored", "held", "stray", "forged"):
             callbacks.labels(provider, outcome)

@@ -8,6 +8,7 @@ from libs.common.db import Connection, Record, load_queries
 from services.billing.payment import RANK, Payment, Status
 
 QUERIES = load_queries(Path(__file__).parent / "sql/payments.sql")
+NOTE_CHARS = 2_000
 
 
 class PaymentStore:
@@ -97,6 +98,34 @@ class PaymentStore:
         """Remember an event; False when it was taken before."""
         done = await tx.fetchval(QUERIES["add_callback"], provider, event_id, outcome, now_ms, body)
         return done is not None
+
+    async def end_callback(self, tx: Connection, id: str, outcome: str) -> Payment | None:
+        """A callback that fitted nothing has been looked at; None when none of this name waits."""
+        row = await tx.fetchrow(QUERIES["end_callback"], id, outcome)
+        if row is None:
+            return None
+        return Payment(
+            id=id,
+            provider=row["provider"],
+            ref=row["event_id"],
+            purpose="callback",
+            status=Status.FAILED,
+            wallet="",
+            person_id=None,
+            plan="",
+            period="",
+            request_id="",
+            amount_micros=0,
+            paid_micros=0,
+            external="",
+            transaction=None,
+            payer="",
+            detail="",
+            note=row["body"][:NOTE_CHARS],
+            created_ms=row["received_ms"],
+            settled_ms=0,
+            tried_ms=0,
+        )
 
 
 def _payment(row: Record | None) -> Payment | None:

@@ -156,6 +156,15 @@ class PlanStore:
         """Shares that were held back long enough."""
         await tx.execute(QUERIES["approve_commissions"], now_ms)
 
+    async def pay_commissions(self, tx: Connection, referrer_id: int, payout: str, now_ms: int) -> int:
+        """Everything owed to a person goes out; the micros."""
+        return sum(row[0] for row in await tx.fetch(QUERIES["pay_commissions"], referrer_id, payout, now_ms))
+
+    async def payout(self, db: Connection, payout: str) -> tuple[int, int, int] | None:
+        """(person, shares, micros) of a payout."""
+        row = await db.fetchrow(QUERIES["payout"], payout)
+        return (row[0], row[1], row[2]) if row is not None else None
+
     async def commission_sums(self, db: Connection, referrer_id: int) -> dict[str, int]:
         """Status → micros."""
         return dict(await db.fetch(QUERIES["commission_sums"], referrer_id))

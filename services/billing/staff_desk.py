@@ -13,6 +13,8 @@ from services.billing.payment import Payment, Status
 from services.billing.payment_store import PaymentStore
 from services.billing.writer import Ground
 
+CALLBACK = "callback:"
+
 
 class StaffDesk:
     """See the module's text."""
@@ -34,6 +36,8 @@ class StaffDesk:
         """grant delivers what it was for, as if it had been paid in full; drop ends it."""
         if ask.decision not in ("grant", "drop"):
             raise InvalidData("decision is grant or drop", field="decision", allowed=["grant", "drop"])
+        if ask.id.startswith(CALLBACK):
+            return await self._end_callback(ask)
         note = f"{ask.decision} by {ask.actor}"
         async with self._ground.database.transaction() as tx:
             payment = await self._payments.payment(tx, ask.id)
@@ -46,6 +50,16 @@ class StaffDesk:
                 await self._payments.put(tx, replace(payment, status=Status.FAILED, note=note))
             after = await self._payments.payment(tx, ask.id)
         return _view(after or payment)
+
+    async def _end_callback(self, ask: m.PaymentDecide) -> m.PaymentView:
+        """A callback that fits no payment says nothing that could be granted."""
+        if ask.decision != "drop":
+            raise InvalidData("a callback without a payment can only be dropped", field="decision")
+        async with self._ground.database.transaction() as tx:
+            ended = await self._payments.end_callback(tx, ask.id, "dropped")
+        if ended is None:
+            raise InvoiceUnknown("no such callback waits for a decision")
+        return _view(ended)
 
 
 def _view(payment: Payment) -> m.PaymentView:

@@ -6,10 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import asyncpg
+import structlog
+
 from libs.common.db import Connection, Record, load_queries
 from libs.common.errors import invariant
 from services.billing.ledger import Account, Entry, Kind, wallet_account
 from services.billing.meter import Book, MeteredCall, QuotaKey, State, Wallet
+
+log = structlog.get_logger()
 
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 
@@ -53,41 +58,48 @@ class Store:
                 )
         return calls, found
 
+    async def write_alone(
+        self, db: Connection, book: Book, entries: Sequence[Charges], now_ms: int, plans: str
+    ) -> bool:
+        """What a batch did, in one statement that commits by itself; False when it failed."""
+        try:
+            if book.only_holds:
+                await self._hold(db, book, now_ms)
+            else:
+                await self.write(db, book, entries, now_ms, plans)
+        except asyncpg.PostgresError as e:
+            log.debug("a batch is decided on its rows", error=str(e))
+            return False
+        return True
+
+    async def _hold(self, db: Connection, book: Book, now_ms: int) -> None:
+        added = [(c.request_id, c.wallet, c.operation, c.held_micros, c.day) for c in book.added.values()]
+        moved = [(w.name, *w.was, w.held_micros) for w in _moved(book)]
+        await db.execute(QUERIES["hold"], now_ms, *_columns(added, 5), *_columns(moved, 4))
+
     async def write(
         self, tx: Connection, book: Book, entries: Sequence[Charges], now_ms: int, plans: str
     ) -> None:
         """What a batch did, in one statement."""
         refs = {charges.wallet: charges.ref for charges in entries}
-        added = [
-            (
-                _ref(c, refs),
-                c.request_id,
-                c.wallet,
-                c.operation,
-                int(c.state),
-                c.held_micros,
-                c.charged_micros,
-                c.quota,
-                c.subject,
-                c.day,
-            )
-            for c in book.added.values()
+        added = [_added(call, refs) for call in book.added.values()]
+        ended = [
+            (c.request_id, int(c.state), _ref(c, refs), c.charged_micros, int(c.was))
+            for c in book.ended.values()
         ]
-        ended = [(c.request_id, int(c.state), _ref(c, refs), c.charged_micros) for c in book.ended.values()]
-        wallets = [book.wallets[name] for name in sorted(book.moved)]
-        moved = [(w.name, w.balance_micros, w.held_micros) for w in wallets]
+        moved = [(w.name, w.balance_micros, w.held_micros, *w.was) for w in _moved(book)]
         counted = [(*key, book.quotas[key]) for key in sorted(book.counted)]
         postings = [(c.ref, *posting) for c in entries for posting in c.postings]
         await tx.execute(
             QUERIES["write"],
             now_ms,
             *_columns(added, 10),
-            *_columns(ended, 4),
-            *_columns(moved, 3),
+            *_columns(ended, 5),
+            *_columns(moved, 5),
             *_columns(counted, 4),
             _usage(book.charged_calls),
-            plans,
             list(refs.values()),
+            plans,
             *_columns(postings, 3),
         )
 
@@ -208,6 +220,26 @@ class Store:
     async def count_starter(self, tx: Connection, address: str, day: int) -> None:
         """One more for an address."""
         await tx.execute(QUERIES["count_starter"], address, day)
+
+
+def _moved(book: Book) -> list[Wallet]:
+    return [book.wallets[name] for name in sorted(book.moved)]
+
+
+def _added(call: MeteredCall, refs: Mapping[str, str]) -> tuple[object, ...]:
+    state = int(call.state)
+    price = (call.held_micros, call.charged_micros)
+    return (
+        _ref(call, refs),
+        call.request_id,
+        call.wallet,
+        call.operation,
+        state,
+        *price,
+        call.quota,
+        call.subject,
+        call.day,
+    )
 
 
 def _ref(call: MeteredCall, refs: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 A wallet's row is locked while a transaction lasts, so one commit per call would be a queue of commits. Here a
 hot key's calls share them: one batch at a time per process, in the order they came. When a batch of several
 fails for a reason of its own, its requests are tried one by one, so that one bad request hurts nobody else.
+A batch about rows this process wrote last (``memory.py``) is one statement that commits by itself.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import NamedTuple
 import structlog
 
 from libs.common.clock import Clock
-from libs.common.db import Connection, Database
+from libs.common.db import Connection, Database, DatabaseUnavailable
 from libs.common.errors import AppError, InternalError, ServiceUnavailable
 from libs.common.ids import Ids
 from libs.common.plans import PlansFile
 from services.billing import ledger, metrics
 from services.billing.ledger import Account
+from services.billing.memory import Memory
 from services.billing.meter import Book, Outcome, Request, quotas_of, wallets_of
 from services.billing.store import Charges, Store
 
@@ -51,6 +53,7 @@ class Batcher:
         self._waiting: deque[Waiter] = deque()
         self._some = asyncio.Event()
         self._stopping = False
+        self._memory = Memory()
         self._account_ids: dict[Account, int] = {}
         self._found: dict[Account, int] = {}
 
@@ -96,33 +99,78 @@ class Batcher:
             _answer(future, result)
 
     async def _commit(self, requests: Sequence[Request]) -> list[Result]:
+        results = await self._from_memory(requests)
+        return results if results is not None else await self._from_rows(requests)
+
+    async def _from_memory(self, requests: Sequence[Request]) -> list[Result] | None:
+        """One statement, where every row is remembered; None when the rows must be read."""
+        ground = self._ground
+        book = self._memory.book(requests)
+        if book is None:
+            return None
+        results = [book.do(request) for request in requests]
+        entries = self._remembered_entries(book)
+        if entries is None or not self._memory.decided(book, results):
+            return None
+        self._memory.forget(book)  # until it is committed
+        now_ms = ground.clock.now_ms()
+        try:
+            async with ground.database.connection() as db:
+                done = await ground.store.write_alone(db, book, entries, now_ms, ground.plans.version)
+        except DatabaseUnavailable:
+            done = False
+        if not done:  # whatever became of it: the rows say so, and no request has an effect twice
+            metrics.reread.inc()
+            return None
+        self._done(book)
+        return results
+
+    async def _from_rows(self, requests: Sequence[Request]) -> list[Result]:
         ground = self._ground
         now_ms = ground.clock.now_ms()
         self._found.clear()
         async with ground.database.transaction() as tx:
             book = await _load(ground.store, tx, requests)
+            self._memory.forget(book)
             results = [book.do(request) for request in requests]
             if book.changed:
                 await ground.store.write(
                     tx, book, await self._entries(tx, book), now_ms, ground.plans.version
                 )
         self._account_ids |= self._found
+        self._done(book)
+        return results
+
+    def _done(self, book: Book) -> None:
+        """A batch is committed."""
+        self._memory.keep(book)
         for call in book.charged_calls:
             metrics.charged_micros.inc(call.charged_micros)
-        return results
+
+    def _remembered_entries(self, book: Book) -> list[Charges] | None:
+        """As ``_entries``, where the revenue's account is known."""
+        made = []
+        for wallet in sorted(book.charged):
+            revenue_id = self._account_ids.get(ledger.revenue_of(wallet))
+            if revenue_id is None:
+                return None
+            made.append(self._entry(book, wallet, revenue_id))
+        return made
 
     async def _entries(self, tx: Connection, book: Book) -> list[Charges]:
         """One entry per wallet for the batch's charges."""
-        made = []
-        for wallet in sorted(book.charged):
-            entry = ledger.usage(self._ground.ids.event_id(), wallet, book.charged[wallet])
-            ids = {
-                ledger.wallet_account(wallet): book.wallets[wallet].account_id,
-                ledger.revenue_of(wallet): await self._account_id(tx, ledger.revenue_of(wallet)),
-            }
-            postings = tuple((ids[p.account], p.amount_micros) for p in entry.postings)
-            made.append(Charges(wallet, entry.ref, postings))
-        return made
+        return [
+            self._entry(book, wallet, await self._account_id(tx, ledger.revenue_of(wallet)))
+            for wallet in sorted(book.charged)
+        ]
+
+    def _entry(self, book: Book, wallet: str, revenue_id: int) -> Charges:
+        entry = ledger.usage(self._ground.ids.event_id(), wallet, book.charged[wallet])
+        ids = {
+            ledger.wallet_account(wallet): book.wallets[wallet].account_id,
+            ledger.revenue_of(wallet): revenue_id,
+        }
+        return Charges(wallet, entry.ref, tuple((ids[p.account], p.amount_micros) for p in entry.postings))
 
     async def _account_id(self, tx: Connection, account: Account) -> int:
         known = self._account_ids.get(account)

@@ -221,7 +221,8 @@ class KeyResolve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyCreate(msgspec.Struct, frozen=True, kw_only=True):
-    """Make an API key of a person. ``expires_at`` is ISO 8601; ``ip_allow`` addresses and networks."""
+    """Make an API key of a person, asked for from the address ``ip``. ``expires_at`` is ISO 8601; ``ip_allow``
+    addresses and networks."""
 
     person_id: int
     name: str
@@ -229,6 +230,7 @@ class KeyCreate(msgspec.Struct, frozen=True, kw_only=True):
     mode: str | None = None
     expires_at: str | None = None
     ip_allow: list[str] | None = None
+    ip: str = ""
 
 
 class KeyCreated(msgspec.Struct, frozen=True, kw_only=True):

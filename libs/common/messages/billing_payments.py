@@ -263,3 +263,20 @@ class PaymentDecide(msgspec.Struct, frozen=True, kw_only=True):
     decision: str
     actor: int
     transaction: str = ""
+
+
+class PayoutAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything owed to a person was paid to them; ``ref`` names the transfer, once."""
+
+    person_id: int
+    ref: str
+    actor: int
+
+
+class Payout(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``{"customerId":7,"ref":"wire 17","commissions":2,"paidMicros":7600000}``."""
+
+    customer_id: int
+    ref: str
+    commissions: int
+    paid_micros: int

@@ -63,13 +63,26 @@ UPDATE billing.payment
 UPDATE billing.payment SET external = $2 WHERE id = $1;
 
 -- name: payments
--- Payments of a status, oldest first; "" is every one that waits for staff or an answer.
+-- Payments of a status, oldest first; "" is every one that waits for staff or an answer. Callbacks that fit no
+-- payment stand among those that are held.
 -- $1 status  $2 limit  $3 offset
 SELECT id, provider, ref, purpose, status, wallet, person_id, plan, period, request_id, amount_micros,
        paid_micros, external, transaction, payer, detail, note, created_ms, settled_ms, tried_ms
   FROM billing.payment
  WHERE status = $1 OR ($1 = '' AND status IN ('held', 'unknown'))
+UNION ALL
+SELECT 'callback:' || provider || ':' || event_id, provider, event_id, 'callback', 'held', '', NULL, '', '', '',
+       0, 0, '', NULL, '', '', left(body, 2000), received_ms, 0, 0
+  FROM billing.callback
+ WHERE outcome = 'stray' AND $1 IN ('', 'held')
  ORDER BY created_ms, id LIMIT $2 OFFSET $3;
+
+-- name: end_callback
+-- Staff has looked at a callback that fitted nothing; no row when none of this name waits.
+-- $1 id (as staff sees it)  $2 outcome
+UPDATE billing.callback SET outcome = $2
+ WHERE outcome = 'stray' AND 'callback:' || provider || ':' || event_id = $1
+RETURNING provider, event_id, received_ms, body;
 
 -- name: claim_to_try
 -- Payments to ask about again, not tried since a moment; they are marked as tried.
@@ -227,6 +240,19 @@ RETURNING id, referrer_id, amount_micros;
 -- Shares that were held back long enough.
 -- $1 now_ms
 UPDATE billing.commission SET status = 'approved' WHERE status = 'pending' AND approves_ms <= $1;
+
+-- name: pay_commissions
+-- What is owed to a person goes out with a payout.
+-- $1 referrer_id  $2 payout  $3 paid_ms
+UPDATE billing.commission SET status = 'paid', payout = $2, paid_ms = $3
+ WHERE referrer_id = $1 AND status = 'approved'
+RETURNING amount_micros;
+
+-- name: payout
+-- What went out with a payout: to whom, how many shares, how much.
+-- $1 payout
+SELECT referrer_id, count(*) AS shares, sum(amount_micros)::bigint AS micros
+  FROM billing.commission WHERE payout = $1 GROUP BY referrer_id;
 
 -- name: commission_sums
 -- What a person earned, by status.

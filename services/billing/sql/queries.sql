@@ -20,21 +20,40 @@ SELECT 'c' AS what, request_id AS name, state::bigint AS one, held_micros AS two
 UNION ALL
 SELECT 'w', name, account_id, balance_micros, held_micros, '', '', '', '', 0 FROM w;
 
+-- name: hold
+-- A batch of holds alone, in one statement. It fails as a whole where a call is known or a wallet is not as it
+-- was remembered.
+-- $1 now_ms  $2 request_ids  $3 wallets  $4 operations  $5 helds  $6 days | $7 wallets  $8 balances
+-- $9 helds before  $10 helds
+WITH moved AS (
+    UPDATE billing.wallet AS w SET held_micros = a.held
+      FROM unnest($7::text[], $8::bigint[], $9::bigint[], $10::bigint[]) AS a (name, balance, was_held, held)
+     WHERE w.name = a.name AND w.balance_micros = a.balance AND w.held_micros = a.was_held
+    RETURNING 1
+), added AS (
+    INSERT INTO billing.call (request_id, wallet, operation, state, held_micros, day, held_ms)
+    SELECT c.request_id, c.wallet, c.operation, 0, c.held, c.day, $1::bigint
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[])
+        AS c (request_id, wallet, operation, held, day)
+)
+SELECT billing.insist((SELECT count(*) FROM moved) = cardinality($7::text[]));
+
 -- name: write
 -- What a batch did, in one statement: new and ended calls, wallets, quotas, usage, and one entry of charges
--- per wallet ($25 is the entry's ref, $2 and $14 of a call name it or are '').
+-- per wallet ($27 is the entry's ref, $2 and $14 of a call name it or are ''). It fails as a whole where a new
+-- call is known, or a wallet or an ended call is not as it was read.
 -- $1 now_ms  $2 refs  $3 request_ids  $4 wallets  $5 operations  $6 states  $7 helds  $8 chargeds  $9 quotas
--- $10 subjects  $11 days | $12 ended ids  $13 states  $14 refs  $15 chargeds | $16 wallets  $17 balances
--- $18 helds | $19 subjects  $20 quotas  $21 days  $22 takens | $23 usage (JSON) | $24 plans  $25 refs
--- $26 posting refs  $27 accounts  $28 amounts
+-- $10 subjects  $11 days | $12 ended ids  $13 states  $14 refs  $15 chargeds  $16 states before | $17 wallets
+-- $18 balances  $19 helds  $20 balances before  $21 helds before | $22 subjects  $23 quotas  $24 days
+-- $25 takens | $26 usage (JSON) | $27 refs  $28 plans | $29 posting refs  $30 accounts  $31 amounts
 WITH entries AS (
     INSERT INTO billing.entry (reason, ref, posted_ms, plans)
-    SELECT 'usage', r.ref, $1::bigint, $24::text FROM unnest($25::text[]) AS r (ref)
+    SELECT 'usage', r.ref, $1::bigint, $28::text FROM unnest($27::text[]) AS r (ref)
     RETURNING id, ref
 ), posted AS (
     INSERT INTO billing.posting (entry_id, account_id, amount_micros)
     SELECT e.id, p.account_id, p.amount
-      FROM unnest($26::text[], $27::bigint[], $28::bigint[]) AS p (ref, account_id, amount)
+      FROM unnest($29::text[], $30::bigint[], $31::bigint[]) AS p (ref, account_id, amount)
       JOIN entries AS e USING (ref)
 ), added AS (
     INSERT INTO billing.call (request_id, wallet, operation, state, held_micros, charged_micros, quota,
@@ -48,27 +67,33 @@ WITH entries AS (
 ), ended AS (
     UPDATE billing.call AS c
        SET state = d.state, charged_micros = d.charged, entry_id = d.entry_id, ended_ms = $1::bigint
-      FROM (SELECT u.request_id, u.state, u.charged, e.id AS entry_id
-              FROM unnest($12::text[], $13::smallint[], $14::text[], $15::bigint[])
-                AS u (request_id, state, ref, charged)
+      FROM (SELECT u.request_id, u.state, u.charged, u.was, e.id AS entry_id
+              FROM unnest($12::text[], $13::smallint[], $14::text[], $15::bigint[], $16::smallint[])
+                AS u (request_id, state, ref, charged, was)
               LEFT JOIN entries AS e ON e.ref = u.ref) AS d
-     WHERE c.request_id = d.request_id
+     WHERE c.request_id = d.request_id AND c.state = d.was
+    RETURNING 1
 ), moved AS (
     UPDATE billing.wallet AS w SET balance_micros = a.balance, held_micros = a.held
-      FROM unnest($16::text[], $17::bigint[], $18::bigint[]) AS a (name, balance, held)
-     WHERE w.name = a.name
+      FROM unnest($17::text[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[])
+        AS a (name, balance, held, was_balance, was_held)
+     WHERE w.name = a.name AND w.balance_micros = a.was_balance AND w.held_micros = a.was_held
+    RETURNING 1
 ), counted AS (
     UPDATE billing.quota AS q SET taken = a.taken
-      FROM unnest($19::text[], $20::text[], $21::int[], $22::int[]) AS a (subject, quota, day, taken)
+      FROM unnest($22::text[], $23::text[], $24::int[], $25::int[]) AS a (subject, quota, day, taken)
      WHERE q.subject = a.subject AND q.quota = a.quota AND q.day = a.day
+), used AS (
+    INSERT INTO billing.usage_day (wallet, day, operation, calls, charged_micros)
+    SELECT u.wallet, u.day, u.operation, u.calls, u.charged
+      FROM jsonb_to_recordset($26::jsonb)
+        AS u (wallet text, day integer, operation text, calls bigint, charged bigint)
+    ON CONFLICT (wallet, day, operation) DO UPDATE
+       SET calls = usage_day.calls + excluded.calls,
+           charged_micros = usage_day.charged_micros + excluded.charged_micros
 )
-INSERT INTO billing.usage_day (wallet, day, operation, calls, charged_micros)
-SELECT u.wallet, u.day, u.operation, u.calls, u.charged
-  FROM jsonb_to_recordset($23::jsonb)
-    AS u (wallet text, day integer, operation text, calls bigint, charged bigint)
-ON CONFLICT (wallet, day, operation) DO UPDATE
-   SET calls = usage_day.calls + excluded.calls,
-       charged_micros = usage_day.charged_micros + excluded.charged_micros;
+SELECT billing.insist((SELECT count(*) FROM ended) = cardinality($12::text[])
+                      AND (SELECT count(*) FROM moved) = cardinality($17::text[]));
 
 -- name: lock_wallet
 -- One wallet, locked.

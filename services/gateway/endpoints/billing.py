@@ -93,6 +93,13 @@ class PaymentDecision(msgspec.Struct, frozen=True, kw_only=True):
     transaction: Line = ""
 
 
+class PayoutRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which transfer paid what is owed; the same name again is the same payout."""
+
+    customer_id: int
+    ref: Line
+
+
 class ToppedUp(msgspec.Struct, frozen=True, kw_only=True):
     """Paid in; ``key`` is a new key for a payer without one, shown this once."""
 
@@ -206,6 +213,10 @@ def _payments(request: PaymentsRequest, caller: Caller) -> p.PaymentsAsk:
 
 def _decide(request: PaymentDecision, caller: Caller) -> p.PaymentDecide:
     return p.PaymentDecide(**msgspec.structs.asdict(request), actor=caller.login)
+
+
+def _payout(request: PayoutRequest, caller: Caller) -> p.PayoutAsk:
+    return p.PayoutAsk(person_id=request.customer_id, ref=request.ref, actor=caller.login)
 
 
 _topped_up = msgspec.json.Decoder(p.ToppedUp)
@@ -475,6 +486,18 @@ STAFF = (
         command=subjects.PAYMENT_DECIDE,
         message=_decide,
         response=p.PaymentView,
+        errors=("NOT_FOUND",),
+    ),
+    _admin(
+        method="POST",
+        path="/admin/affiliates/{customer_id}/payout",
+        summary="Everything owed to an affiliate was paid, by the transfer named",
+        access=ADMIN_ONLY,
+        repeat="idempotent",
+        request=PayoutRequest,
+        command=subjects.PAYOUT,
+        message=_payout,
+        response=p.Payout,
         errors=("NOT_FOUND",),
     ),
 )

@@ -109,7 +109,9 @@ def _me(request: Any, caller: Caller) -> auth_people.CustomerAsk:
 
 
 def _key_create(request: KeyRequest, caller: Caller) -> auth_people.KeyCreate:
-    return auth_people.KeyCreate(person_id=caller.principal.person_id or 0, **msgspec.structs.asdict(request))
+    who = caller.principal
+    asked = msgspec.structs.asdict(request)
+    return auth_people.KeyCreate(person_id=who.person_id or 0, ip=who.address, **asked)
 
 
 def _key_list(request: Any, caller: Caller) -> auth_people.KeyListAsk:

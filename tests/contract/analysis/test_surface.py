@@ -499,3 +499,20 @@ async def test_decimals_are_those_asked_for_and_change_nothing_that_is_computed(
                 assert all(abs(a["price"] - b["price"]) <= 0.06 for a, b in levels)
     for wrong in (-1, 9, "two"):
         assert (await ask(key, "/v1/brief", {**ASK, "decimals": wrong})).code == "INVALID_PARAM"
+
+
+async def test_an_agents_call_answers_as_rest_and_the_ledger_shows_it_once(key: Caller) -> None:
+    rest = await key.done("POST", "/v1/brief", ASK)
+    before = await balance(key)
+    call = {"name": "tradewind_brief", "arguments": ASK}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    accept = {"Accept": "application/json, text/event-stream"}
+    said = (await key.call("POST", "/mcp", message, headers=accept)).json["result"]
+    assert not said["isError"] and said["structuredContent"] == rest
+    assert before - await balance(key) == 10_000
+    usage = await key.done("GET", "/v1/usage")
+    assert [(day["calls"], day["chargedMicros"]) for day in usage["days"]] == [(2, 20_000)]
+    few = {"name": "tradewind_brief", "arguments": {**ASK, "ticker": SHORT}}
+    refused = await key.call("POST", "/mcp", {**message, "params": few}, headers=accept)
+    assert refused.json["result"]["isError"]
+    assert before - await balance(key) == 10_000  # charged on success only

@@ -106,5 +106,19 @@ async def test_who_brought_a_customer_gets_a_share_held_back_and_taken_back_on_r
                WHERE a.kind = 'affiliate' AND a.ref = $1"""
     id = (await referrer.done("GET", "/auth/me"))["user"]["id"]
     assert await db.fetchval(owed, str(id)) == 3_800_000
+    admin = await till.town.admin()
+    payout, said = f"/admin/affiliates/{id}/payout", {"ref": f"wire {id}"}
+    assert (await admin.call("POST", payout, said)).status == 404  # held back for 30 days
+    over = "UPDATE billing.commission SET status = 'approved' WHERE referrer_id = $1 AND status = 'pending'"
+    await db.execute(over, int(id))
+    paid = await admin.done("POST", payout, said)
+    assert (paid["customerId"], paid["commissions"], paid["paidMicros"]) == (int(id), 1, 3_800_000)
+    assert await admin.done("POST", payout, said) == paid  # the same transfer
+    assert (await admin.call("POST", payout, {"ref": f"wire {id} again"})).status == 404  # nothing is owed
+    me = await referrer.done("GET", "/api/v1/affiliate/me")
+    assert (me["pending_usd"], me["paid_usd"], me["earned_usd"]) == (0, 3.8, 3.8)
+    assert await db.fetchval(owed, str(id)) == 0
+    await ipn(till, ipn_of(made[1], "refunded"))  # the share was paid out: it stays the house's loss
+    assert await db.fetchval(owed, str(id)) == 0
     await db.close()
     await ledger_is_sound(till)

@@ -113,6 +113,17 @@ async def test_a_wrong_amount_or_currency_is_held_and_a_forged_event_refused(til
     assert (await webhook(till, unknown)).status == 200
     assert (await webhook(till, event_of("invoice.paid", id="in_1"))).status == 200
     assert await balance(caller) == 50_000
+    admin = await till.town.admin()
+    listed = (await admin.done("GET", "/admin/payments?status=held"))["payments"]
+    stray = [one for one in listed if one["purpose"] == "callback" and "top_none" in one["note"]]
+    assert len(stray) == 1 and stray[0]["status"] == "held"
+    where = f"/admin/payments/{stray[0]['id']}"
+    assert (await admin.call("POST", where, {"decision": "grant"})).status == 400  # of what?
+    assert (await admin.done("POST", where, {"decision": "drop"}))["status"] == "failed"
+    assert (await admin.call("POST", where, {"decision": "drop"})).status == 404
+    assert (await webhook(till, unknown)).status == 200  # said again, it is not news
+    listed = (await admin.done("GET", "/admin/payments?status=held"))["payments"]
+    assert stray[0]["id"] not in [one["id"] for one in listed]
     assert (await webhook(till, good)).status == 200  # staff need not decide any more
     assert await balance(caller) == 5_050_000
 

@@ -26,4 +26,5 @@ BILLING: dict[str, tuple[str, dict[str, Any] | None]] = {
     "POST /admin/credits": ("/admin/credits", {"keyId": "key_1", "deltaCredits": 5}),
     "GET /admin/payments": ("/admin/payments", None),
     "POST /admin/payments/{id}": ("/admin/payments/pay_1", {"decision": "drop"}),
+    "POST /admin/affiliates/{customer_id}/payout": ("/admin/affiliates/999999/payout", {"ref": "wire 1"}),
 }

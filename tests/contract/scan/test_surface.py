@@ -50,6 +50,22 @@ async def test_a_scan_has_the_contracts_fields_and_counts_in_the_quota(town: Tow
     assert [at for at, _ in order] == sorted(at for at, _ in order)
 
 
+async def test_the_sixth_scan_of_a_free_day_is_refused_and_one_that_failed_does_not_count(town: Town) -> None:
+    caller = await person(town, "free")
+    for used in range(1, 6):
+        if used == 3:
+            short = await refused(caller, "GET", "/api/v1/scan?symbol=NEWUSDT&tf=4h")
+            assert short[:2] == (422, "insufficient_data")
+        body = await caller.done("GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h")
+        assert (body["quota"]["used"], body["quota"]["limit"]) == (used, 5)
+    status, code, said = await refused(caller, "GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h")
+    assert (status, code) == (429, "quota_exceeded")
+    assert said["detail"] == "Daily quota of 5 scans exceeded."
+    assert said["hint"] == "Upgrade to Go for 50 scans a day."
+    usage = await caller.done("GET", "/api/v1/usage")
+    assert usage["quota"]["scans"]["used"] == 5
+
+
 async def test_wanted_patterns_only_and_none_is_all(town: Town) -> None:
     caller = await person(town)
     path = f"/api/v1/scan?symbol={CANONICAL}&tf=4h&patterns="

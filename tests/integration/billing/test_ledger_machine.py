@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from libs.common.clock import SystemClock
 from libs.common.db import Database
-from libs.common.errors import AppError
+from libs.common.errors import AppError, InternalError
 from libs.common.ids import RandomIds
 from libs.common.plans import PlansFile
 from services.billing.callbacks import Callbacks
@@ -35,6 +35,7 @@ _numbers = itertools.count()
 WALLETS = ("key:a", "key:b")
 ORDERS = 3
 AMOUNT = 5_000_000
+SOAK_EXAMPLES, SOAK_STEPS = 40, 25
 Act = Callable[[], Coroutine[Any, Any, Any]]
 
 
@@ -84,8 +85,14 @@ class Machine(RuleBasedStateMachine):
         self.start()
 
     def start(self) -> None:
-        self.batcher = Batcher(self.ground)
-        self.task = asyncio.ensure_future(self.batcher.run())
+        """Two processes: each remembers rows which the other, and callbacks, change."""
+        self.batchers = [Batcher(self.ground), Batcher(self.ground)]
+        self.tasks = [asyncio.ensure_future(batcher.run()) for batcher in self.batchers]
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()  # what was committed stays, what was not is rolled back
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
     def requests(self, kinds: list[tuple[str, int, int, int]]) -> list[Request]:
         day = day_of(self.ground.clock.now_ms())
@@ -114,21 +121,26 @@ class Machine(RuleBasedStateMachine):
         max_size=12,
     )
 
-    @rule(kinds=calls)
-    def meter(self, kinds: list[tuple[str, int, int, int]]) -> None:
+    def sent(self, kinds: list[tuple[str, int, int, int]], split: int) -> list[Coroutine[Any, Any, Any]]:
+        """The first ``split`` requests to one process, the others to the other."""
+        requests = self.requests(kinds)
+        return [self.batchers[n >= split].do(request) for n, request in enumerate(requests)]
+
+    @rule(kinds=calls, split=st.integers(0, 12))
+    def meter(self, kinds: list[tuple[str, int, int, int]], split: int) -> None:
         async def act() -> None:
-            await asyncio.gather(*(self.batcher.do(r) for r in self.requests(kinds)), return_exceptions=True)
+            results = await asyncio.gather(*self.sent(kinds, split), return_exceptions=True)
+            assert not [r for r in results if isinstance(r, Exception) and not refusal(r)], results
 
         self.run(act)
 
-    @rule(kinds=calls, turns=st.integers(0, 6))
-    def crash_while_metering(self, kinds: list[tuple[str, int, int, int]], turns: int) -> None:
+    @rule(kinds=calls, split=st.integers(0, 12), turns=st.integers(0, 6))
+    def crash_while_metering(self, kinds: list[tuple[str, int, int, int]], split: int, turns: int) -> None:
         async def act() -> None:
-            asked = [asyncio.ensure_future(self.batcher.do(r)) for r in self.requests(kinds)]
+            asked = [asyncio.ensure_future(one) for one in self.sent(kinds, split)]
             for _ in range(turns):
                 await asyncio.sleep(0)
-            self.task.cancel()  # what was committed stays, what was not is rolled back
-            await asyncio.gather(self.task, return_exceptions=True)
+            await self.stop()
             for one in asked:
                 one.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
@@ -184,11 +196,12 @@ class Machine(RuleBasedStateMachine):
                 assert 0 <= wallet.held_micros <= wallet.balance_micros
 
     def teardown(self) -> None:
-        async def act() -> None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
+        self.run(self.stop)
 
-        self.run(act)
+
+def refusal(error: Exception) -> bool:
+    """Whether a request was refused, not broken."""
+    return isinstance(error, AppError) and not isinstance(error, InternalError)
 
 
 def effective(status: Status, paid: int) -> Status:
@@ -247,5 +260,6 @@ async def test_the_ledger_holds(database: Callable[[str], Awaitable[Database]]) 
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(300)
 async def test_the_ledger_holds_for_long(database: Callable[[str], Awaitable[Database]]) -> None:
-    await run_machine(await database("billing"), examples=100, steps=30)
+    await run_machine(await database("billing"), examples=SOAK_EXAMPLES, steps=SOAK_STEPS)
