@@ -37,6 +37,11 @@ class Prometheus:
         found: list[dict[str, Any]] = answer["result"]
         return found
 
+    def exemplars(self, selector: str, start_s: float, end_s: float) -> list[str]:
+        """The trace ids kept with the samples of ``selector`` between two moments."""
+        found = self._get("query_exemplars", query=selector, start=start_s, end=end_s)
+        return [one["labels"]["trace_id"] for series in found for one in series["exemplars"]]
+
     def alerts(self) -> dict[str, str]:
         """Alert → ``pending`` or ``firing``; a firing one hides a pending one of its name."""
         states: dict[str, str] = {}
@@ -57,10 +62,9 @@ class Prometheus:
         except OSError:
             return False
 
-    def _get(self, path: str, **parameters: object) -> dict[str, Any]:
+    def _get(self, path: str, **parameters: object) -> Any:
         with urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=_TIMEOUT_S) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)["data"]
-        return found
+            return json.load(answer)["data"]
 
 
 @contextmanager

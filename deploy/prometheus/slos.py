@@ -36,7 +36,7 @@ BURNS = (
     Burn("ticket", 24 * _HOUR, 2 * _HOUR, 3.0),
 )
 
-_REQUESTS = "tradewind_gateway_requests_total"
+_ANSWERS = "tradewind_gateway_answers_total"
 _TIMES = "tradewind_gateway_request_seconds"
 ORDERS = 'command=~"trading[.]cmd[.](trade[.](open|close|modify)|pending).*"'
 
@@ -52,8 +52,8 @@ SLOS = (
         "RestAvailability",
         "a request is not answered with 5xx",
         0.999,
-        f'sum(rate({_REQUESTS}{{status!~"5.."}}[{{w}}]))',
-        f"sum(rate({_REQUESTS}[{{w}}]))",
+        f'sum(rate({_ANSWERS}{{kind!="5xx"}}[{{w}}]))',
+        f"sum(rate({_ANSWERS}[{{w}}]))",
     ),
     Slo(
         "RestLatency",

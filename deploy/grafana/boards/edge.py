@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import Board, Query, Row, panel, quantile, rate
+from deploy.grafana.panels import Board, Query, Row, latency, panel, quantile, rate
 from deploy.prometheus.rules import recorded
 from deploy.prometheus.slos import SLOS
 
@@ -53,7 +53,11 @@ OVERVIEW = Board(
                     unit="percentunit",
                 ),
                 panel("Memory", Query("tradewind_process_memory_bytes", "{{process}}"), unit="bytes"),
-                panel("Loop lag", Query("tradewind_loop_lag_seconds", "{{process}}"), unit="s"),
+                panel(
+                    "Loop lag",
+                    Query("max by (process) (tradewind_loop_lag_seconds)", "{{process}}"),
+                    unit="s",
+                ),
             ),
         ),
         Row(
@@ -99,6 +103,11 @@ GATEWAY = Board(
                     Query(rate("tradewind_gateway_requests_total", "status"), "{{status}}"),
                 ),
                 panel(
+                    "Failures by surface",
+                    Query(rate('tradewind_gateway_answers_total{kind="5xx"}', "surface"), "{{surface}}"),
+                    still=True,
+                ),
+                panel(
                     "99th percentile by surface",
                     Query(quantile(0.99, "tradewind_gateway_request_seconds", "surface"), "{{surface}}"),
                     unit="s",
@@ -133,6 +142,32 @@ GATEWAY = Board(
                 ),
                 panel(
                     "Tokens looked at", Query(rate("tradewind_gateway_tokens_total", "source"), "{{source}}")
+                ),
+            ),
+        ),
+        Row(
+            "People and agents",
+            (
+                panel(
+                    "Sign-ins",
+                    Query(rate("tradewind_auth_sign_ins_total", "door, outcome"), "{{door}} {{outcome}}"),
+                ),
+                latency("Time to check a password", "tradewind_auth_hashing_seconds"),
+                panel(
+                    "Tools called (MCP)",
+                    Query(
+                        f"topk(8, {rate('tradewind_gateway_tool_calls_total', 'tool, outcome')})",
+                        "{{tool}} {{outcome}}",
+                    ),
+                    still=True,
+                ),
+                panel(
+                    "OAuth",
+                    Query(
+                        rate('tradewind_gateway_answers_total{surface="oauth"}', "kind"),
+                        "{{kind}}",
+                    ),
+                    still=True,
                 ),
             ),
         ),
@@ -250,11 +285,13 @@ SERVICE = Board(
                     still=True,
                 ),
                 panel(
-                    "Waiting", Query('tradewind_outbox_waiting_rows{service="$service"}', "facts"), still=True
+                    "Waiting",
+                    Query('tradewind_outbox_waiting_rows{service="$service"}', "{{service}}"),
+                    still=True,
                 ),
                 panel(
                     "Oldest",
-                    Query('tradewind_outbox_age_seconds{service="$service"}', "age"),
+                    Query('tradewind_outbox_age_seconds{service="$service"}', "{{service}}"),
                     unit="s",
                     still=True,
                 ),

@@ -28,6 +28,7 @@ NATS = Board(
                     Query("tradewind_nats_subscriptions", "subscriptions"),
                 ),
                 panel("Memory", Query("tradewind_nats_memory_bytes", "memory"), unit="bytes"),
+                panel("Slow consumers", Query("tradewind_nats_slow_consumers", "cut off so far"), still=True),
             ),
         ),
         Row(
@@ -93,7 +94,12 @@ POSTGRES = Board(
                     unit="s",
                     still=True,
                 ),
-                panel("Waiting locks", Query("tradewind_postgres_waiting_locks", "locks"), still=True),
+                panel(
+                    "Waiting and deadlocked",
+                    Query("tradewind_postgres_waiting_locks", "locks waited for"),
+                    Query("increase(tradewind_postgres_deadlocks_total[$__rate_interval])", "deadlocks"),
+                    still=True,
+                ),
                 panel(
                     "Size by service", Query("tradewind_postgres_schema_bytes", "{{schema}}"), unit="bytes"
                 ),

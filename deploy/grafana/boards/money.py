@@ -95,6 +95,14 @@ BILLING = Board(
                     ),
                     still=True,
                 ),
+                panel(
+                    "Callbacks of providers",
+                    Query(
+                        rate("tradewind_billing_callbacks_total", "provider, outcome"),
+                        "{{provider}} {{outcome}}",
+                    ),
+                    still=True,
+                ),
                 panel("Outcome unknown", Query("tradewind_billing_pending_payments", "payments"), still=True),
                 panel(
                     "Starter credits",
@@ -125,6 +133,7 @@ PRICING = Board(
                     unit="percentunit",
                 ),
                 panel("Frames sent", Query(rate("tradewind_pricing_frames_total"), "per second")),
+                panel("Bars stored", Query(rate("tradewind_pricing_bars_total"), "per second"), still=True),
                 panel("Depegs", Query(rate("tradewind_pricing_depeg_facts_total"), "per second"), still=True),
             ),
         ),

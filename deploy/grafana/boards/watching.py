@@ -24,6 +24,7 @@ MARKET = Board(
                     "Not used",
                     Query(rate("tradewind_market_feed_garbage_messages_total"), "unreadable"),
                     Query(rate("tradewind_market_ticks_unknown_total"), "unknown symbol"),
+                    Query(rate("tradewind_market_frames_unsent_total"), "not sent"),
                     still=True,
                 ),
             ),
@@ -75,8 +76,18 @@ ALERTS = Board(
         Row(
             "Alerts",
             (
-                panel("Armed", Query("tradewind_alerts_armed_alerts", "alerts")),
-                panel("Fired", Query(rate("tradewind_alerts_fired_alerts_total"), "per second"), still=True),
+                panel(
+                    "Armed",
+                    Query("tradewind_alerts_armed_alerts", "alerts"),
+                    Query("tradewind_alerts_rules", "rules"),
+                ),
+                panel(
+                    "Fired",
+                    Query(rate("tradewind_alerts_fired_alerts_total"), "alerts"),
+                    Query(rate("tradewind_alerts_rule_hits_total"), "rules"),
+                    Query(rate("tradewind_alerts_expired_alerts_total"), "expired"),
+                ),
+                latency("From the tick to the database", "tradewind_alerts_latency_seconds"),
                 latency("Time of a write", "tradewind_alerts_write_seconds"),
                 panel(
                     "Trouble",
@@ -93,14 +104,24 @@ ALERTS = Board(
                 panel(
                     "Deliveries over",
                     Query(
-                        rate("tradewind_notifier_deliveries_total", "channel, state"), "{{channel}} {{state}}"
+                        f"topk(8, {rate('tradewind_notifier_deliveries_total', 'channel, state')} > 0)",
+                        "{{channel}} {{state}}",
                     ),
-                    still=True,
                 ),
                 panel(
                     "From event to receiver",
                     Query(quantile(0.99, "tradewind_notifier_delivery_seconds", "channel"), "{{channel}}"),
                     unit="s",
+                ),
+                panel(
+                    "Attempts that failed",
+                    Query(
+                        rate(
+                            'tradewind_notifier_attempts_total{result!="sent"}',
+                            "result",
+                        ),
+                        "{{result}}",
+                    ),
                     still=True,
                 ),
                 panel(

@@ -28,6 +28,7 @@ UNITS = (
     "|_groups|_facts|_holes|_frames|_commands|_payments|_charts|_grants|_holds|_patterns|_bars|_reloads|_defects"
     "|_up|_max|_epoch|_last|_rounds|_per_second|_hits|_accounts|_decisions|_notices|_attempts|_summaries"
     "|_consumers|_blocks|_commits|_rollbacks|_deadlocks|_checkpoints|_restarts|_stalls|_sign_ins|_sign_ups|_callbacks|_leases_lost|_overdue|_level|_opened|_rules|_signals"
+    "|_failures|_lost_total"
 )
 WRITTEN = re.compile(r'"(tradewind_[a-z0-9_]+)"')
 
