@@ -162,7 +162,7 @@ def run_served(module: str) -> Callable[[Case, Cores, float], Figures]:
             nats = stack.enter_context(nats_server(cores.load))
             server = Child(module, {"nats_url": nats.url}, cores.server)
             stack.callback(server.stop)
-            measured = _Measured(
+            measured = Measured(
                 server.pid, nats.pid, server.ready["port"], "/ws", "stream", lambda: server.ask("state")
             )
             return measure(case, cores, seconds, nats.url, measured, stack)
@@ -174,12 +174,14 @@ def run_nats(case: Case, cores: Cores, seconds: float) -> Figures:
     """nats-server as the server its clients talk to."""
     with ExitStack() as stack:
         nats = stack.enter_context(nats_server(cores.server))
-        measured = _Measured(nats.pid, None, nats.port_ws, "/", "nats", dict)
+        measured = Measured(nats.pid, None, nats.port_ws, "/", "nats", dict)
         return measure(case, cores, seconds, nats.url, measured, stack)
 
 
 @dataclass(frozen=True)
-class _Measured:
+class Measured:
+    """A server under load: its processes, where its socket is, and how its clients speak."""
+
     pid: int
     bus_pid: int | None
     port: int
@@ -189,7 +191,7 @@ class _Measured:
 
 
 def measure(
-    case: Case, cores: Cores, seconds: float, nats_url: str, server: _Measured, stack: ExitStack
+    case: Case, cores: Cores, seconds: float, nats_url: str, server: Measured, stack: ExitStack
 ) -> Figures:
     """Connect everyone, warm up, measure a window, then let everything arrive and count."""
     rss_before = rss_bytes(server.pid)
