@@ -18,7 +18,7 @@ from services.scanner.rings import bars_of_columns
 from services.scanner.store import Store
 
 PLACE_BARS = 2_000  # new bars of one place in one round
-SYNTHETIC_BARS = 100  # invented history proves nothing: only its newest bars are judged at first sight
+SYNTHETIC_BARS = 100  # of invented history only the newest bars are judged at first sight, see past.py
 Columns = NDArray[np.float64]
 
 
@@ -41,7 +41,7 @@ class Loader:
             running[key].append((opened, track))
         for place in places:
             key = place.symbol, place.frame.id
-            place.done_ms, place.trend = stood.get(key, (0, ""))
+            place.done_ms, place.trend, place.first_ms = stood.get(key, (0, "", 0))
             place.before = None
             place.open = running[key]
             if place.open:

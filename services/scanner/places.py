@@ -53,6 +53,7 @@ class Place:
     source: str = ""
     done_ms: int = 0
     trend: str = ""
+    first_ms: int = 0  # of the oldest judged bar; 0 is not known
     open: list[tuple[Opened, Track]] = field(default_factory=list)
     before: tuple[float, tuple[Level, ...]] | None = None  # the close and the levels of the last judged bar
 
@@ -111,6 +112,8 @@ def judge(task: Task, snapshots: Sequence[Snapshot]) -> Iterator[Told]:
         place.before = _levels(bars, task.first - 1, earlier)
         place.trend = place.trend or earlier.regime.trend
     count = len(bars)
+    if not place.done_ms and task.first < count:
+        place.first_ms = int(bars.open_ms[task.first])
     for at in range(task.first, count):
         open_ms = int(bars.open_ms[at])
         line = Told(

@@ -23,6 +23,7 @@ from libs.common.clock import Clock
 from libs.common.db import Connection, Database
 from libs.common.errors import AppError
 from libs.common.ids import Uuid
+from libs.common.lease import Guard
 from libs.common.memory import give_back
 from libs.common.messages.scan import FeedFrame
 from libs.common.outbox import Outbox, Relay
@@ -33,6 +34,7 @@ from services.scanner.evidence import EvidenceBook
 from services.scanner.facts import facts_of
 from services.scanner.following import Following
 from services.scanner.loading import Loader
+from services.scanner.past import Job, Past
 from services.scanner.people_store import PeopleStore
 from services.scanner.places import Place, Task, Told, judge
 from services.scanner.snapshot import snapshots
@@ -46,6 +48,7 @@ PART = 32  # windows computed without a pause, about 10 ms
 ROUND_BARS = 4_000  # new bars in one transaction
 RETRY_S_MAX = 10.0
 IDLE_S = 5.0
+PAST_REST = 15.0  # the past is judged for a part of some milliseconds, then rests so many times as long
 EVIDENCE_S = 300.0  # how often the counts of closed records are read again,
 EVIDENCE_SOON_S, EVIDENCE_SOON = 10.0, 500  # and how soon after so many have closed
 TIDY_S = 3600.0
@@ -68,6 +71,8 @@ class Rounds:
         relay: Relay,
         watching: Watching,
         evidence: EvidenceBook,
+        past: Past,
+        guard: Guard,
         clock: Clock,
         kept_days: int,
         judged: Callable[[], None] = lambda: None,
@@ -83,6 +88,8 @@ class Rounds:
         self._relay = relay
         self._watching = watching
         self._evidence = evidence
+        self._past = past
+        self._guard = guard
         self._clock = clock
         self._kept_days = kept_days
         self._loaded = False
@@ -99,11 +106,15 @@ class Rounds:
         failures = 0
         while not self._stopping:
             self._following.due.clear()
+            rest_s = 0.0
             try:
                 more = await self.step()
                 failures, self._trouble = 0, ""
+                if not more:
+                    rest_s = await self._look_back()
             except Exception as e:
                 failures += 1
+                self._past.drop()
                 # A lost server is said at once; market may still be starting.
                 if failures > 3:
                     self._trouble = f"bars are not judged: {type(e).__name__}: {e}"
@@ -116,7 +127,7 @@ class Rounds:
             if more:
                 await asyncio.sleep(0)
             else:
-                await self._pause(IDLE_S)
+                await self._pause(rest_s)
 
     async def _pause(self, seconds: float) -> None:
         try:
@@ -205,6 +216,7 @@ class Rounds:
         opened = [(line.place, one) for line in told for one in line.opened]
         ended = [one for line in told for one in line.ended if one.stored]
         async with self._database.transaction() as tx:
+            await self._guard.check(tx)
             await self._store.advance(tx, stood)
             new = await self._store.add_detections(tx, opened, now_ms)
             _let_go(told, new)
@@ -224,6 +236,31 @@ class Rounds:
         for event in events:
             frame = FeedFrame(event=feed_event(event))
             await self._bus.publish(FEED_TOLD.at(person=event.person_id), encode(frame))
+
+    async def _look_back(self) -> float:
+        """Judge a part of what lies behind the bars that were judged first; how long to rest then."""
+        job = self._past.job()
+        if job is None:
+            return IDLE_S
+        begun_s = self._clock.monotonic_s()
+        if not job.step():
+            await self._write_past(job)
+            self._past.drop()
+        return PAST_REST * (self._clock.monotonic_s() - begun_s)
+
+    async def _write_past(self, job: Job) -> None:
+        """Detections and ended records of a past; nobody is told, it is no news."""
+        self._loaded = False  # until it is written
+        async with self._database.transaction() as tx:
+            await self._guard.check(tx)
+            await self._store.reach_back(tx, job.place, job.first_ms)
+            await self._store.add_detections(
+                tx, [(job.place, one) for one in job.opened], self._clock.now_ms()
+            )
+        job.place.first_ms = job.first_ms
+        self._loaded = True
+        self._closed_since += len(job.opened)
+        metrics.judged.inc(job.bars)
 
     async def _tell_people(
         self, tx: Connection, told: Sequence[Told], new: set[Uuid], now_ms: int

@@ -160,7 +160,9 @@ class Scans:
         async with self._database.connection() as connection:
             rows = await self._store.performance(connection, [pattern.id], symbol, frame_id)
             bases = (
-                [] if base is None else await self._store.performance(connection, [base], symbol, frame_id)
+                []
+                if base is None
+                else await self._store.performance_counts(connection, [base], symbol, frame_id)
             )
         beside = {_part(row): row for row in bases}
         total = [row for row in rows if _part(row)[0] == "total"]

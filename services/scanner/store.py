@@ -23,8 +23,8 @@ NEWEST = (2**62, Uuid(int=2**128 - 1))  # before the first page of records
 class Store:
     """See the module's text."""
 
-    async def places(self, connection: Connection) -> list[tuple[str, int, int, str]]:
-        """(symbol, timeframe id, open time of the last judged bar, trend) of every place."""
+    async def places(self, connection: Connection) -> list[tuple[str, int, int, str, int]]:
+        """(symbol, timeframe id, open time of the last judged bar, trend, open time of the first)."""
         return [tuple(row) for row in await connection.fetch(QUERIES["places"])]
 
     async def advance(self, tx: Connection, steps: Sequence[tuple[Place, int]]) -> None:
@@ -40,8 +40,15 @@ class Store:
             [expected for _, expected in ordered],
             [place.done_ms for place, _ in ordered],
             [place.trend for place, _ in ordered],
+            [place.first_ms for place, _ in ordered],
         )
         if len(rows) != len(ordered):
+            raise PlacesMoved
+
+    async def reach_back(self, tx: Connection, place: Place, first_ms: int) -> None:
+        """The past of a place has been judged from ``first_ms`` on; PlacesMoved when it was meanwhile."""
+        key = place.symbol, place.frame.id
+        if await tx.fetchval(QUERIES["reach_back"], *key, place.first_ms, first_ms) is None:
             raise PlacesMoved
 
     async def add_detections(
@@ -117,6 +124,15 @@ class Store:
     ) -> list[Record]:
         """Outcomes of closed records: in all, by timeframe, by symbol, by hour."""
         rows: list[Record] = await connection.fetch(QUERIES["performance"], patterns, symbol, timeframe_id)
+        return rows
+
+    async def performance_counts(
+        self, connection: Connection, patterns: Sequence[str], symbol: str | None, timeframe_id: int | None
+    ) -> list[Record]:
+        """Closed records and wins in the parts of ``performance``."""
+        rows: list[Record] = await connection.fetch(
+            QUERIES["performance_counts"], patterns, symbol, timeframe_id
+        )
         return rows
 
     async def tallies(self, connection: Connection) -> list[tuple[str, str, int, int, int]]:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from libs.common.bus import Stored, decode
+from libs.common.lease import Lease
 from libs.common.messages.market import InstrumentChanged
 from libs.common.service import App, Base
 from libs.common.streams import SCANNER_MARKET
@@ -25,6 +26,7 @@ from services.scanner.handlers import handlers_of
 from services.scanner.history import History
 from services.scanner.keeper import Keeper
 from services.scanner.loading import Loader
+from services.scanner.past import Past
 from services.scanner.people import People
 from services.scanner.people_store import PeopleStore
 from services.scanner.rounds import Rounds
@@ -39,12 +41,14 @@ from services.scanner.watching import Watching
 log = structlog.get_logger()
 
 STOP_S_MAX = 10.0
+PARTITION = 0  # every place: one process judges them all, others stand in
 
 
 @asynccontextmanager
 async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
     """Everything the scanner is made of."""
     async with AsyncExitStack() as stack:
+        lease = await _lease(base, stack)
         store, people_store = Store(), PeopleStore()
         market, evidence, watching = Market(base.bus), EvidenceBook(), Watching()
         following = Following(base.bus, market, config.timeframes)
@@ -63,6 +67,8 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             relay=base.relay,
             watching=watching,
             evidence=evidence,
+            past=Past(following.places),
+            guard=lease,
             clock=base.clock,
             kept_days=config.scanner_record_days,
             judged=signal_rounds.due.set,
@@ -85,15 +91,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             drawer=drawer,
             clock=base.clock,
         )
-        people = People(
-            market=market,
-            database=base.database,
-            store=people_store,
-            watching=watching,
-            clock=base.clock,
-            ids=base.ids,
-            kept_days=config.scanner_record_days,
-        )
+        people = _people(config, base, market, people_store, watching)
         briefs = _briefs(config, base, history, stack)
 
         def heard(stored: Stored) -> None:
@@ -115,6 +113,28 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             ],
             problems=[rounds.problem, signal_rounds.problem],
         )
+
+
+async def _lease(base: Base, stack: AsyncExitStack) -> Lease:
+    """The right to write. A stand-in waits here, before it hears anything: its commands go to the owner."""
+    lease = Lease("scanner", PARTITION, base.database, lambda: base.fail("another process took over"))
+    await lease.take()
+    stack.push_async_callback(lease.release)
+    return lease
+
+
+def _people(
+    config: ScannerConfig, base: Base, market: Market, store: PeopleStore, watching: Watching
+) -> People:
+    return People(
+        market=market,
+        database=base.database,
+        store=store,
+        watching=watching,
+        clock=base.clock,
+        ids=base.ids,
+        kept_days=config.scanner_record_days,
+    )
 
 
 def _briefs(config: ScannerConfig, base: Base, history: History, stack: AsyncExitStack) -> Briefs:

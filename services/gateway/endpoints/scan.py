@@ -8,30 +8,22 @@ from typing import Any
 import msgspec
 
 from libs.common import subjects
-from libs.common.errors import PermissionDenied
 from libs.common.messages import billing
 from libs.common.messages import scan as m
 from libs.common.principal import SessionType
 from services.gateway.endpoints import scan_requests as r
 from services.gateway.endpoints.metered import Metered
-from services.gateway.endpoints.row import KIB, PUBLIC, Access, Answer, Caller, Endpoint, Then
+from services.gateway.endpoints.row import PUBLIC, Access, Answer, Caller, Then
+from services.gateway.endpoints.scan_contexts import CONTEXTS
+from services.gateway.endpoints.scan_row import person_of, scan_row
 from services.gateway.endpoints.tool import Tool
 from services.gateway.pacing import holder
 from services.gateway.times import iso_ms
 
-PERSON_OR_KEY = Access(frozenset({SessionType.CUSTOMER}), scope="read")
 SCANNER_KEY = Access(frozenset({SessionType.CUSTOMER}), scope="scan")
 PUBLIC_RECORDS, RECENT_RECORDS = 5, 20
-PNG = "image/png"
 _encode = msgspec.json.Encoder().encode
 _usage = msgspec.json.Decoder(m.UsageView)
-
-
-def _person(caller: Caller) -> int:
-    """Whose things: a key that belongs to nobody has none."""
-    if caller.principal.person_id is None:
-        raise PermissionDenied("this key belongs to no person")
-    return caller.principal.person_id
 
 
 def _done(reply: bytes) -> Answer:
@@ -90,23 +82,23 @@ def _record(request: r.IdRequest, caller: Caller) -> m.RecordAsk:
 
 
 def _own(request: Any, caller: Caller) -> m.PersonAsk:
-    return m.PersonAsk(person_id=_person(caller), tier=caller.principal.tier)
+    return m.PersonAsk(person_id=person_of(caller), tier=caller.principal.tier)
 
 
 def _watchlist_make(request: r.WatchlistMakeRequest, caller: Caller) -> m.WatchlistPut:
     return m.WatchlistPut(
-        person_id=_person(caller), name=request.name, symbols=request.symbols, symbol=request.symbol
+        person_id=person_of(caller), name=request.name, symbols=request.symbols, symbol=request.symbol
     )
 
 
 def _watchlist_change(request: r.WatchlistChangeRequest, caller: Caller) -> m.WatchlistPut:
     return m.WatchlistPut(
-        person_id=_person(caller), id=request.id, name=request.name, symbols=request.symbols
+        person_id=person_of(caller), id=request.id, name=request.name, symbols=request.symbols
     )
 
 
 def _watchlist_remove(request: r.IdRequest, caller: Caller) -> m.WatchlistRemove:
-    return m.WatchlistRemove(person_id=_person(caller), id=request.id)
+    return m.WatchlistRemove(person_id=person_of(caller), id=request.id)
 
 
 def _status(request: Any, caller: Caller) -> m.StatusAsk:
@@ -125,62 +117,29 @@ def _resolve(request: r.ResolveRequest, caller: Caller) -> m.SymbolResolve:
     return m.SymbolResolve(symbol=request.symbol)
 
 
-def _contexts(request: r.ContextsRequest, caller: Caller) -> m.ContextsAsk:
-    return m.ContextsAsk(**msgspec.structs.asdict(request))
-
-
-def _context(request: r.ContextRequest, caller: Caller) -> m.ContextAsk:
-    return m.ContextAsk(id=request.ctx_id, person_id=caller.principal.person_id or 0)
-
-
-def _ohlcv(request: r.OhlcvRequest, caller: Caller) -> m.ContextAsk:
-    return m.ContextAsk(id=request.ctx_id, window=request.window)
-
-
-def _chart(kind: str) -> Callable[[Any, Caller], m.ChartAsk]:
-    def ask(request: r.ContextRequest, caller: Caller) -> m.ChartAsk:
-        return m.ChartAsk(id=request.ctx_id, kind=kind, person_id=caller.principal.person_id or 0)
-
-    return ask
-
-
-def _condition(request: r.ConditionRequest, caller: Caller) -> m.ConditionAsk:
-    return m.ConditionAsk(id=request.ctx_id, condition_id=request.condition_id, parameters=request.parameters)
-
-
-def _confirm(request: r.ConfirmRequest, caller: Caller) -> m.ConfirmAsk:
-    return m.ConfirmAsk(
-        id=request.ctx_id,
-        person_id=_person(caller),
-        observed_visual_code=request.observed_visual_code,
-        method=request.method,
-        observations=request.observations,
-    )
-
-
 def _monitor_make(request: r.MonitorRequest, caller: Caller) -> m.MonitorMake:
     return m.MonitorMake(
-        person_id=_person(caller), tier=caller.principal.tier, **msgspec.structs.asdict(request)
+        person_id=person_of(caller), tier=caller.principal.tier, **msgspec.structs.asdict(request)
     )
 
 
 def _monitor(status: str) -> Callable[[Any, Caller], m.MonitorChange]:
     def ask(request: r.IdRequest, caller: Caller) -> m.MonitorChange:
-        return m.MonitorChange(person_id=_person(caller), id=request.id, status=status)
+        return m.MonitorChange(person_id=person_of(caller), id=request.id, status=status)
 
     return ask
 
 
 def _feed(request: r.FeedRequest, caller: Caller) -> m.FeedAsk:
-    return m.FeedAsk(person_id=_person(caller), **msgspec.structs.asdict(request))
+    return m.FeedAsk(person_id=person_of(caller), **msgspec.structs.asdict(request))
 
 
 def _feed_ack(request: r.FeedAckRequest, caller: Caller) -> m.FeedAck:
-    return m.FeedAck(person_id=_person(caller), event_ids=request.event_ids)
+    return m.FeedAck(person_id=person_of(caller), event_ids=request.event_ids)
 
 
 def _usage_ask(request: Any, caller: Caller) -> m.UsageAsk:
-    return m.UsageAsk(person_id=_person(caller), tier=caller.principal.tier)
+    return m.UsageAsk(person_id=person_of(caller), tier=caller.principal.tier)
 
 
 def _quota_ask(answer: bytes, caller: Caller) -> billing.QuotaAsk:
@@ -198,22 +157,11 @@ def _with_quota(answer: bytes, state: billing.QuotaState | None) -> bytes:
 
 
 def _timezone_put(request: r.TimezoneRequest, caller: Caller) -> m.TimezonePut:
-    return m.TimezonePut(person_id=_person(caller), timezone=request.timezone)
-
-
-def _row(method: str, path: str, summary: str, **row: Any) -> Endpoint:
-    defaults = {
-        "surface": "scan",
-        "tags": ("scan",),
-        "access": PERSON_OR_KEY,
-        "repeat": "safe" if method == "GET" else "key",
-        "body_bytes_max": 64 * KIB,
-    }
-    return Endpoint(**{**defaults, "method": method, "path": f"/api/v1{path}", "summary": summary, **row})
+    return m.TimezonePut(person_id=person_of(caller), timezone=request.timezone)
 
 
 SCANS = (
-    _row(
+    scan_row(
         "GET",
         "/scan",
         "Formations, levels, regime and indicators of the newest 200 closed candles; counts as one scan",
@@ -229,7 +177,7 @@ SCANS = (
             Tool(name="scan", description="Scan one symbol for chart and candlestick patterns with levels."),
         ),
     ),
-    _row(
+    scan_row(
         "GET",
         "/patterns",
         "Every pattern the scanner knows",
@@ -240,7 +188,7 @@ SCANS = (
         tools=(Tool(name="patterns", description="List every known pattern.", open_world=False),),
         resource="patterns",
     ),
-    _row(
+    scan_row(
         "GET",
         "/patterns/{id}",
         "One pattern with its exact rule",
@@ -251,7 +199,7 @@ SCANS = (
         response=m.PatternView,
         errors=("pattern_not_found",),
     ),
-    _row(
+    scan_row(
         "GET",
         "/patterns/{id}/performance",
         "What became of a pattern's records: hit rate with its interval, beside the baseline",
@@ -265,7 +213,7 @@ SCANS = (
 )
 
 RECORDS = (
-    _row(
+    scan_row(
         "GET",
         "/records",
         "Records, newest first; from the Go plan on",
@@ -277,7 +225,7 @@ RECORDS = (
         errors=("symbol_not_supported", "tier_insufficient"),
         tools=(Tool(name="records", description="Past detections with their outcomes, newest first."),),
     ),
-    _row(
+    scan_row(
         "GET",
         "/records/public",
         "The newest five records, without entry, stop and targets",
@@ -286,7 +234,7 @@ RECORDS = (
         message=_newest(PUBLIC_RECORDS),
         response=m.Showcase,
     ),
-    _row(
+    scan_row(
         "GET",
         "/records/recent",
         "The newest twenty records, without entry, stop and targets",
@@ -296,7 +244,7 @@ RECORDS = (
         response=m.Showcase,
         render=_for_a_minute,
     ),
-    _row(
+    scan_row(
         "GET",
         "/records/{id}",
         "One record, by its id or its detection's; from the Go plan on",
@@ -310,7 +258,7 @@ RECORDS = (
 )
 
 WATCHLISTS = (
-    _row(
+    scan_row(
         "GET",
         "/watchlists",
         "The person's watchlists",
@@ -318,7 +266,7 @@ WATCHLISTS = (
         message=_own,
         response=m.WatchlistsView,
     ),
-    _row(
+    scan_row(
         "POST",
         "/watchlists",
         "Make a watchlist, or add one symbol to the default one",
@@ -329,7 +277,7 @@ WATCHLISTS = (
         status=201,
         errors=("symbol_not_supported", "watchlist_name_taken", "limit_reached"),
     ),
-    _row(
+    scan_row(
         "PUT",
         "/watchlists/{id}",
         "Change a watchlist; absent fields stay",
@@ -340,7 +288,7 @@ WATCHLISTS = (
         response=m.WatchlistView,
         errors=("watchlist_not_found", "symbol_not_supported", "watchlist_name_taken"),
     ),
-    _row(
+    scan_row(
         "DELETE",
         "/watchlists/{id}",
         "Take a watchlist away, or a symbol from the default one",
@@ -356,7 +304,7 @@ WATCHLISTS = (
 )
 
 SYMBOLS = (
-    _row(
+    scan_row(
         "GET",
         "/status",
         "How the scanner is, and how to get a key",
@@ -365,7 +313,7 @@ SYMBOLS = (
         message=_status,
         response=m.StatusView,
     ),
-    _row(
+    scan_row(
         "GET",
         "/capabilities",
         "Markets, timeframes, patterns, indicators, conditions, the usage policy",
@@ -374,7 +322,7 @@ SYMBOLS = (
         message=_capabilities,
         response=m.Capabilities,
     ),
-    _row(
+    scan_row(
         "GET",
         "/symbols/search",
         "Symbols whose name or description holds a text",
@@ -384,7 +332,7 @@ SYMBOLS = (
         message=_search,
         response=m.SymbolPage,
     ),
-    _row(
+    scan_row(
         "GET",
         "/symbols/resolve",
         "The symbol a text means",
@@ -398,94 +346,8 @@ SYMBOLS = (
 )
 
 
-def _context_row(method: str, path: str, summary: str, **row: Any) -> Endpoint:
-    named = {
-        "request": r.ContextRequest,
-        "message": _context,
-        "tags": ("contexts",),
-        "agents": True,
-        "errors": ("not_found",),
-    }
-    return _row(method, f"/contexts/{{ctx_id}}{path}", summary, **{**named, **row})
-
-
-def _picture(path: str, kind: str, summary: str) -> Endpoint:
-    return _context_row(
-        "GET",
-        path,
-        summary,
-        command=subjects.CONTEXT_CHART,
-        message=_chart(kind),
-        response=None,
-        content_type=PNG,
-        errors=("not_found", "server_busy"),
-    )
-
-
-CONTEXTS = (
-    _row(
-        "GET",
-        "/contexts",
-        "The newest contexts of a symbol and timeframe; none yet: an empty list, and queued",
-        tags=("contexts",),
-        agents=True,
-        request=r.ContextsRequest,
-        command=subjects.CONTEXT_LIST,
-        message=_contexts,
-        response=m.ContextPage,
-        errors=("symbol_not_supported",),
-    ),
-    _context_row("GET", "", "One context", command=subjects.CONTEXT_GET, response=m.ContextView),
-    _context_row(
-        "GET",
-        "/inspect",
-        "Where a context's chart is",
-        command=subjects.CONTEXT_INSPECT,
-        response=m.Inspection,
-    ),
-    _picture("/inspect/chart", "inspection", "The chart with a code that proves it was looked at"),
-    _picture("/chart", "chart", "The chart with levels, averages and the plan"),
-    _picture("/original-chart", "original", "The chart without levels, averages and the plan"),
-    _context_row(
-        "GET",
-        "/manifest",
-        "What a context is made of",
-        command=subjects.CONTEXT_MANIFEST,
-        response=m.ManifestView,
-    ),
-    _context_row(
-        "GET",
-        "/ohlcv",
-        "The candles of a context's chart",
-        request=r.OhlcvRequest,
-        command=subjects.CONTEXT_OHLCV,
-        message=_ohlcv,
-        response=m.OhlcvView,
-    ),
-    _context_row(
-        "POST",
-        "/conditions",
-        "Is a condition true at a context?",
-        repeat="idempotent",
-        request=r.ConditionRequest,
-        command=subjects.CONDITION_CHECK,
-        message=_condition,
-        response=m.ConditionView,
-    ),
-    _context_row(
-        "POST",
-        "/visual-confirmation",
-        "Confirm that the inspection chart was looked at, with the code on it",
-        request=r.ConfirmRequest,
-        command=subjects.CONFIRM_VISUAL,
-        message=_confirm,
-        response=m.Confirmed,
-        errors=("not_found", "visual_confirmation_failed"),
-    ),
-)
-
 MONITORS = (
-    _row(
+    scan_row(
         "POST",
         "/monitors",
         "Watch for detections; an empty filter takes everything",
@@ -498,7 +360,7 @@ MONITORS = (
         status=201,
         errors=("symbol_not_supported", "limit_reached"),
     ),
-    _row(
+    scan_row(
         "GET",
         "/monitors",
         "The person's monitors",
@@ -509,7 +371,7 @@ MONITORS = (
         response=m.MonitorsView,
     ),
     *(
-        _row(
+        scan_row(
             "POST",
             f"/monitors/{{id}}/{verb}",
             summary,
@@ -527,7 +389,7 @@ MONITORS = (
             ("resume", "active", "Let a monitor watch again"),
         )
     ),
-    _row(
+    scan_row(
         "DELETE",
         "/monitors/{id}",
         "Take a monitor away; what it told stays in the feed",
@@ -542,7 +404,7 @@ MONITORS = (
         status=204,
         errors=("not_found",),
     ),
-    _row(
+    scan_row(
         "GET",
         "/feed",
         "What the person's monitors heard, newest first",
@@ -553,7 +415,7 @@ MONITORS = (
         message=_feed,
         response=m.FeedPage,
     ),
-    _row(
+    scan_row(
         "GET",
         "/feed/ws",
         'The feed\'s WebSocket: say {"authorization": token} first, then each new event is a frame',
@@ -562,7 +424,7 @@ MONITORS = (
         local="feed_socket",
         response=None,
     ),
-    _row(
+    scan_row(
         "POST",
         "/feed/ack",
         "Mark events as read",
@@ -574,7 +436,7 @@ MONITORS = (
         message=_feed_ack,
         response=m.FeedAcked,
     ),
-    _row(
+    scan_row(
         "GET",
         "/usage",
         "Scan quota, monitors, records and feed of the person",
@@ -584,7 +446,7 @@ MONITORS = (
         response=m.UsageView,
         then=Then(subjects.QUOTA_STATE, _quota_ask, _with_quota),
     ),
-    _row(
+    scan_row(
         "GET",
         "/timezone",
         "The person's time zone",
@@ -593,7 +455,7 @@ MONITORS = (
         message=_own,
         response=m.TimezoneView,
     ),
-    _row(
+    scan_row(
         "PUT",
         "/timezone",
         "Change the person's time zone",

@@ -1,22 +1,29 @@
 -- The queries of the scanner.
 
 -- name: places
--- How far the bars of every place were judged.
-SELECT symbol, timeframe, done_ms, trend FROM scanner.place;
+-- From where and how far the bars of every place were judged.
+SELECT symbol, timeframe, done_ms, trend, first_ms FROM scanner.place;
 
 -- name: advance
 -- Bars were judged: one row comes back for each place that stood where it was expected to stand.
--- $1 symbols  $2 timeframes  $3 expected done_ms, 0 is none  $4 done_ms  $5 trends
-INSERT INTO scanner.place AS p (symbol, timeframe, done_ms, trend)
-SELECT a.symbol, a.timeframe, a.done_ms, a.trend
-  FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[])
-       AS a (symbol, timeframe, expected_ms, done_ms, trend)
+-- $1 symbols  $2 timeframes  $3 expected done_ms, 0 is none  $4 done_ms  $5 trends  $6 first_ms
+INSERT INTO scanner.place AS p (symbol, timeframe, done_ms, trend, first_ms)
+SELECT a.symbol, a.timeframe, a.done_ms, a.trend, a.first_ms
+  FROM unnest($1::text[], $2::smallint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[])
+       AS a (symbol, timeframe, expected_ms, done_ms, trend, first_ms)
   LEFT JOIN scanner.place AS k ON k.symbol = a.symbol AND k.timeframe = a.timeframe
  WHERE coalesce(k.done_ms, 0) = a.expected_ms
  ORDER BY a.symbol, a.timeframe
 ON CONFLICT (symbol, timeframe) DO UPDATE SET done_ms = EXCLUDED.done_ms, trend = EXCLUDED.trend
  WHERE p.done_ms < EXCLUDED.done_ms
 RETURNING p.symbol, p.timeframe;
+
+-- name: reach_back
+-- The past of a place was judged, too; a row comes back if it began where it was expected to begin.
+-- $1 symbol  $2 timeframe  $3 expected first_ms  $4 first_ms
+UPDATE scanner.place SET first_ms = $4
+ WHERE symbol = $1 AND timeframe = $2 AND first_ms = $3 AND $4 < $3
+RETURNING symbol;
 
 -- name: add_detections
 -- Write detections; the ids of those that were not known. $1 to $26 are the columns below.
@@ -95,12 +102,25 @@ SELECT grouping(timeframe, symbol, hour) AS level, timeframe, symbol, hour, coun
        percentile_cont(0.5) WITHIN GROUP (ORDER BY return_pct) AS median_return_pct,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY mfe_pct) AS median_mfe_pct,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY mae_pct) AS median_mae_pct
-  FROM (SELECT *, (detected_ms / 3600000 % 24)::int AS hour FROM scanner.detection) AS d
- WHERE pattern = ANY ($1) AND outcome > 0
-   AND ($2::text IS NULL OR symbol = $2)
-   AND ($3::smallint IS NULL OR timeframe = $3)
+  FROM (SELECT timeframe, symbol, (detected_ms / 3600000 % 24)::int AS hour, outcome, return_pct, mfe_pct, mae_pct
+          FROM scanner.detection
+         WHERE pattern = ANY ($1) AND outcome > 0  -- in here: around grouping sets no index would be used
+           AND ($2::text IS NULL OR symbol = $2)
+           AND ($3::smallint IS NULL OR timeframe = $3)) AS d
  GROUP BY GROUPING SETS ((), (timeframe), (symbol), (hour))
  ORDER BY level DESC, timeframe, symbol, hour;
+
+-- name: performance_counts
+-- Closed records and wins of some patterns in the same parts.
+-- $1 patterns  $2 symbol or null  $3 timeframe or null
+SELECT grouping(timeframe, symbol, hour) AS level, timeframe, symbol, hour, count(*) AS n,
+       count(*) FILTER (WHERE outcome = 1) AS wins
+  FROM (SELECT timeframe, symbol, (detected_ms / 3600000 % 24)::int AS hour, outcome
+          FROM scanner.detection
+         WHERE pattern = ANY ($1) AND outcome > 0  -- in here: around grouping sets no index would be used
+           AND ($2::text IS NULL OR symbol = $2)
+           AND ($3::smallint IS NULL OR timeframe = $3)) AS d
+ GROUP BY GROUPING SETS ((), (timeframe), (symbol), (hour));
 
 -- name: tallies
 -- Closed records and wins of every pattern by symbol and timeframe.
