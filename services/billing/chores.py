@@ -1,5 +1,5 @@
 """What goes on by itself: holds nobody came back for, settlements without an answer, tiers to be told,
-commissions that were held back long enough, the version of the prices."""
+commissions that were held back long enough, the version of the prices, whether the ledger adds up."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ STALE_MAX = 500
 TRY_AGAIN_MS = 90_000  # longer than a settlement may take
 TRIES_AT_ONCE = 10
 APPROVE_EVERY_MS = 60_000
+AUDIT_EVERY_MS = 600_000  # it reads the whole ledger
+UNSOUND_SHOWN = 20
 
 
 class Chores:
@@ -46,6 +48,7 @@ class Chores:
         self._due = asyncio.Event()
         self._version = ""
         self._approved_ms = 0
+        self._audited_ms = 0
 
     async def run(self) -> None:
         """Take turns until cancelled; a turn that fails is logged, and the next one comes."""
@@ -56,6 +59,7 @@ class Chores:
                 self.settle_open,
                 self._tiers.tell_due,
                 self.approve,
+                self.audit,
             ):
                 try:
                     await chore()
@@ -110,3 +114,16 @@ class Chores:
         self._approved_ms = now_ms
         async with self._ground.database.transaction() as tx:
             await self._plans.approve_commissions(tx, now_ms)
+
+    async def audit(self) -> None:
+        """Look whether all postings, wallets and charges add up; what does not is told and logged."""
+        now_ms = self._ground.clock.now_ms()
+        if now_ms - self._audited_ms < AUDIT_EVERY_MS:
+            return
+        self._audited_ms = now_ms
+        async with self._ground.database.transaction() as tx:
+            await self._ground.store.look_once(tx)
+            wrong = await self._ground.store.unsound(tx)
+        metrics.unsound.set(len(wrong))
+        for what in wrong[:UNSOUND_SHOWN]:
+            log.error("the ledger is unsound", what=what)

@@ -177,6 +177,10 @@ class Store:
         """These prices are in force from now on."""
         await tx.execute(QUERIES["put_plans"], version, body, now_ms)
 
+    async def look_once(self, tx: Connection) -> None:
+        """Let everything asked in ``tx`` see one state; its first statement."""
+        await tx.execute(QUERIES["one_look"])
+
     async def unsound(self, db: Connection) -> list[str]:
         """What does not add up; empty when everything does."""
         sums = await db.fetch(QUERIES["ledger_sums"])

@@ -41,6 +41,7 @@ class Desk:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._warned_s = -QUIET_S
+        self._unknown_told = 0
         self.cursor: Any = None  # how far the feed has been read, exactly as far as the candles
         self.last_tick_s = clock.monotonic_s()
 
@@ -93,3 +94,5 @@ class Desk:
                 self._warned_s = self.last_tick_s
                 log.warning("quotes not sent", frames=len(frames) - sent, error=f"{type(e).__name__}: {e}")
         metrics.TICKS.inc(ticks)
+        metrics.TICKS_UNKNOWN.inc(self.book.unknown_total - self._unknown_told)
+        self._unknown_told = self.book.unknown_total

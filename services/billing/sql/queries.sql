@@ -177,6 +177,10 @@ SELECT $1, a.id, p.amount
 -- $1 before_ms  $2 limit
 SELECT request_id FROM billing.call WHERE state = 0 AND held_ms < $1 ORDER BY held_ms LIMIT $2;
 
+-- name: one_look
+-- What follows in this transaction sees one state of the house: between two statements others may book.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
+
 -- name: ledger_sums
 -- What must be zero: the sum of all postings of each currency; no row when it is.
 SELECT a.currency, sum(p.amount_micros)::bigint AS amount_micros
