@@ -96,7 +96,8 @@ def _joined(levels: list[tuple[Ints, list[Ints]]], most: int) -> Paths:
 def portions(edges: Edges, sources: Ints) -> Iterator[Ints]:
     """The sources in portions that have a bounded number of paths each."""
     if sources.size <= FEW:
-        yield sources
+        if sources.size:
+            yield sources
         return
     ways = _ways(edges)[sources]
     portion = np.cumsum(ways) // PATHS_AT_ONCE

@@ -9,8 +9,8 @@ import pytest
 from services.pricing.graph import Graph
 from services.pricing.pricer import Pricer
 from services.pricing.rules import Rules
-from services.pricing.tokens import Pool
-from tests.unit.pricing.worlds import NOW_MS, moved, slow_of, world
+from services.pricing.tokens import Pool, Token
+from tests.unit.pricing.worlds import ANCHOR, NOW_MS, moved, slow_of, world
 
 COLUMNS = ("ratio", "confidence", "variation", "kept", "count", "keep", "weight", "path_edges", "value")
 
@@ -59,6 +59,14 @@ def test_crowded_tokens_follow_their_deepest_pools_only() -> None:
     pricer, pools = world(7, Rules(), tokens=60, pools=400)
     assert pricer.edges.cuts  # some token has more pools than are followed
     assert assert_same_as_slow(pricer, pools) > 30
+
+
+def test_a_graph_of_the_anchor_alone_and_one_without_pools_can_be_priced() -> None:
+    anchor = Token("SP.anchor", "BTC", "Anchor", 8)
+    for tokens in ([anchor], [anchor, Token("SP.alone", "A", "Alone", 6)]):
+        pricer = Pricer(Graph(tokens, [], anchor.id, Rules()), [])
+        pricer.reprice(NOW_MS, ANCHOR)
+        assert pricer.kept.tolist() == [0] * pricer.graph.size
 
 
 @pytest.mark.soak
