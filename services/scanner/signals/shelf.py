@@ -168,13 +168,15 @@ class Shelf:
         if low >= high:
             return Page([], 0)
         masks = list(self._masks(wanted, slice(low, high)))
-        if not masks:
+        if not masks and not wanted.search:
             total = high - low
             end = high if before is None else min(high, self._behind(before))
             stop = max(end - offset, low)
             rows = np.arange(max(stop - limit, low), stop)
         else:
-            found = np.flatnonzero(np.logical_and.reduce(masks)) + low
+            found = np.arange(low, high) if not masks else np.flatnonzero(np.logical_and.reduce(masks)) + low
+            if wanted.search:
+                found = found[self._titled(wanted.search.encode(), self.columns["position"][found])]
             total = len(found)
             end = total if before is None else int(np.searchsorted(found, self._behind(before)))
             stop = max(end - offset, 0)
@@ -216,38 +218,50 @@ class Shelf:
             yield self.triggers.where(set(wanted.trigger).__contains__)[of("triggers")]
         if wanted.symbol:
             yield self.symbols.where(wanted.symbol.__eq__)[of("symbols")]
-        if wanted.search:
-            yield self._titled(wanted.search.encode())[of("position")]
 
-    def _titled(self, needle: bytes) -> Mask:
-        """By position: whether the title holds a text."""
-        found = np.zeros(len(self), dtype=np.bool_)
-        if END in needle:
-            return found
-        at = self.titles.find(needle)
-        hits: list[int] = []
-        while at >= 0 and len(hits) < RARE:
-            hits.append(at)
-            ends = self.titles.find(END, at)  # one hit in a title is enough
-            at = self.titles.find(needle, ends)
-        places = np.array(hits, dtype=np.int64)
-        if at >= 0:
-            places = np.concatenate((places, at + _all_in(self.titles[at:], needle)))
-        found[np.searchsorted(self.starts, places, "right") - 1] = True
-        return found
+    def _titled(self, needle: bytes, positions: Column) -> Mask:
+        """By row: whether the title of the signal at a position holds a text."""
+        if END in needle or not len(positions):
+            return np.zeros(len(positions), dtype=np.bool_)
+        first, last = int(positions.min()), int(positions.max())
+        begin = int(self.starts[first])
+        end = int(self.starts[last + 1]) if last + 1 < len(self) else len(self.titles)
+        found = _holding(self.titles, needle, self.starts[first : last + 1], begin, end)
+        return found[positions - first]
 
 
-def _all_in(text: bytes, needle: bytes) -> NDArray[np.int64]:
-    """Every place of a frequent needle: the places of its rarest byte, fewer with each other byte."""
-    letters = np.frombuffer(text, dtype=np.uint8)
+def _holding(text: bytes, needle: bytes, starts: Column, begin: int, end: int) -> Mask:
+    """Which of the titles that lie between two places, ``starts`` where each begins, hold a needle."""
+    found = np.zeros(len(starts), dtype=np.bool_)
+    at = text.find(needle, begin, end)
+    hits: list[int] = []
+    while at >= 0 and len(hits) < RARE:
+        hits.append(at)
+        at = text.find(needle, text.find(END, at), end)  # one hit in a title is enough
+    found[np.searchsorted(starts, np.array(hits, dtype=np.int64), "right") - 1] = True
+    if at >= 0:
+        rest = int(np.searchsorted(starts, at, "right")) - 1
+        found[rest:] |= _frequent(text, needle, starts[rest:], end)
+    return found
+
+
+def _frequent(text: bytes, needle: bytes, starts: Column, end: int) -> Mask:
+    """The same for a needle that is in many titles, from the first of ``starts`` on: the places of its rarest
+    byte, fewer with each other byte."""
+    begin = int(starts[0])
+    letters = np.frombuffer(text, dtype=np.uint8, count=end - begin, offset=begin)
+    if len(needle) == 1:
+        held: Mask = np.logical_or.reduceat(letters == needle[0], starts - begin)
+        return held
     sample = np.bincount(letters[: 1 << 16], minlength=256)
     order = sorted(range(len(needle)), key=lambda at: int(sample[needle[at]]))
-    last = len(text) - len(needle) + 1
-    first = order[0]
-    places = np.flatnonzero(letters[first : first + last] == needle[first])
+    last = len(letters) - len(needle) + 1
+    places = np.flatnonzero(letters[order[0] : order[0] + last] == needle[order[0]])
     for at in order[1:]:
         places = places[letters[places + at] == needle[at]]
-    return places.astype(np.int64)
+    edges = np.searchsorted(places, np.append(starts - begin, len(letters)))
+    some: Mask = np.diff(edges) > 0
+    return some
 
 
 def _holds(needles: Iterable[str]) -> Callable[[str], bool]:

@@ -1,0 +1,104 @@
+"""The signals surface on real processes, shared by the tests of a module, with candles of our own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from libs.common.db import open_database
+from tests.conftest import empty_streams, wait_until
+from tests.contract.auth.people import Caller, Town, new_email
+from tests.databases import Databases
+from tests.house import House
+from tests.integration.scanner.rig import HOUR_MS
+from tests.integration.scanner.test_signals import bars_of_series
+from tests.servers import NatsServer
+
+BARS = bars_of_series(620)
+ASSETS = [
+    {
+        "cmcId": 1,
+        "name": "Bitcoin",
+        "symbol": "BTC",
+        "slug": "bitcoin",
+        "logo": "https://x.example/btc.png",
+        "chains": ["Bitcoin"],
+        "narratives": ["Store of Value"],
+        "tags": ["btc"],
+        "circulating": 19_000_000,
+        "max": 21_000_000,
+        "market": "BTC/USDT",
+    },
+    {
+        "cmcId": 9001,
+        "name": "100%_Coin 'n' Ünits",
+        "symbol": "HUN",
+        "chains": ["Ethereum", "Base"],
+        "narratives": ["Payments", "Memes"],
+        "tags": ["meme"],
+        "market": "ETH/USDT",
+    },
+]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
+    """Everything that answers the surface, with the signals of two coins."""
+    await empty_streams(nats)
+    async with template.fresh() as dsns:
+        house = House(dsns, nats.url, tmp_path_factory.mktemp("signals"))
+        services = ("auth", "market", "billing", "scanner", "gateway")
+        try:
+            await house.start(*services, SERVICES=",".join(services))
+            town = Town(house)
+            admin = await town.admin()
+            taken = await admin.done("PUT", "/admin/assets", {"assets": ASSETS})
+            assert (taken["data"], taken["taken"]) == ("OK", 2)
+            for market, volume in (("BTC/USDT", 1.0), ("ETH/USDT", 2.0)):
+                rows = [[*bar[:5], bar[5] * volume] for bar in BARS]
+                body = {"symbol": market, "timeframe": "1h", "candles": rows}
+                await admin.done("POST", "/admin/candles", body)
+            await told(dsns["scanner"])
+            first, last = ((BARS[at][0] + HOUR_MS) // 1000 for at in (-200, -1))
+            made = await admin.done(
+                "POST", "/admin/signals/backfill", {"timeframe": "1h", "from": first, "to": last}
+            )
+            assert made["newSignals"] > 20
+            await town.close()
+            yield house
+        finally:
+            await house.stop()
+
+
+async def told(dsn: str) -> None:
+    """Wait until the newest bars of both coins were looked at."""
+    async with open_database(dsn, application="test") as database:
+
+        async def done() -> bool:
+            async with database.connection() as connection:
+                sql = "SELECT count(*) FROM scanner.signal_place WHERE done_ms >= $1 AND cmc_id = ANY ($2)"
+                return bool(await connection.fetchval(sql, BARS[-1][0], [1, 9001]) == 2)
+
+        await wait_until(done, timeout_s=60)
+
+
+@pytest_asyncio.fixture
+async def town(stack: House) -> AsyncIterator[Town]:
+    """Callers of that stack, each from an address of its own."""
+    made = Town(stack)
+    yield made
+    await made.close()
+
+
+@pytest_asyncio.fixture
+async def key(town: Town) -> Caller:
+    """A key with credit for a thousand pages."""
+    caller = town.stranger()
+    made = await caller.done("POST", "/v1/keys", {"email": new_email()})
+    caller.token = made["key"]
+    admin = await town.admin()
+    credit = {"keyId": made["keyId"], "deltaCredits": 1000, "reason": "tests"}
+    await admin.done("POST", "/admin/credits", credit)
+    return caller
