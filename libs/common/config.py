@@ -91,6 +91,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "POOLS_POLL_S": Setting("seconds between two looks at the source of pools", "30"),
     "PATH_TOKENS_MAX": Setting("tokens of the longest path a price may come through, 2 to 6", "4"),
+    "UNIQUE_POOLS": Setting(
+        "on counts a pool that several paths of a token share once in its price's confidence", "off"
+    ),
+    "FEE_AWARE": Setting("on takes each pool's fee off the rates of token prices", "off"),
     "ANCHOR_TOKEN": Setting("token id prices are counted in; empty is the one of the sample"),
     "ANCHOR_SOURCES": Setting(
         "comma-separated sources of the anchor's price: market, coingecko, kraken, binance; empty is market, "

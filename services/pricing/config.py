@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from libs.common.config import ServiceConfig
 from libs.common.errors import ConfigInvalid
 from services.pricing.rules import LiquidityMode, Rules
@@ -20,6 +22,8 @@ class PricingConfig(ServiceConfig, frozen=True, kw_only=True):
     pools: str = ""
     pools_poll_s: float = 30.0
     path_tokens_max: int = 4
+    unique_pools: Literal["on", "off"] = "off"
+    fee_aware: Literal["on", "off"] = "off"
     anchor_token: str = ""
     anchor_sources: str = ""
     anchor_symbols: str = ""
@@ -47,7 +51,12 @@ class PricingConfig(ServiceConfig, frozen=True, kw_only=True):
         low, high = TOKENS_MAX
         if not low <= self.path_tokens_max <= high:
             raise ConfigInvalid(f"TRADEWIND_PATH_TOKENS_MAX can't be used: it is between {low} and {high}")
-        return Rules(liquidity_mode=self.liquidity_mode, tokens_max=self.path_tokens_max)
+        return Rules(
+            liquidity_mode=self.liquidity_mode,
+            tokens_max=self.path_tokens_max,
+            unique_pools=self.unique_pools == "on",
+            fee_aware=self.fee_aware == "on",
+        )
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from services.pricing.tokens import Pool, Token, units
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+MANY_POOLS = 100  # from so many on an array beats a loop
 
 
 class Graph:
@@ -124,8 +125,13 @@ class Graph:
 
     def weigh_node(self, token: int) -> None:
         """The same for one token, to the same bit."""
+        pools = self.touching[token]
+        if len(pools) > MANY_POOLS:
+            # One after the other, as the loop below adds them; numpy's own sum pairs them up.
+            self.node_liquidity[token] = np.cumsum(self.liquidity[pools])[-1]
+            return
         total, liquidity = 0.0, self.liquidity_list
-        for pool in self.touching[token]:
+        for pool in pools:
             total += liquidity[pool]
         self.node_liquidity[token] = total
 

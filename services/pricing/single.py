@@ -7,7 +7,6 @@ a loop is faster than any array. What it gives equals what they give, bit for bi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from services.pricing.confidence import ROOT_SHARE, SCORE_LENGTH, WEIGHT_LENGTH
@@ -30,6 +29,10 @@ class Weighed(NamedTuple):
     oldest_ms: float
 
 
+# score (falling), ratio, pools, edges; then reliability, depth, liquidity, mean and greatest age
+_Path = tuple[float, float, tuple[int, ...], tuple[int, ...], float, float, float, float, float]
+
+
 class One(NamedTuple):
     """What a token's columns hold; the paths by rank, ``keep`` beside them."""
 
@@ -44,11 +47,10 @@ class One(NamedTuple):
 def price_one(graph: Graph, edges: Edges, token: int, anchor_confidence: float) -> One:
     """The token's price from its paths; ratio 0 without any."""
     rules = graph.rules
-    found = [path for walk in walks(edges, token) if (path := _weighed(graph, rules, walk)) is not None]
-    found.sort()
-    del found[rules.paths_max :]
-    if not found:
+    ranked = _Search(graph, edges).ranked(token)
+    if not ranked:
         return One(0.0, 0.0, 0.0, 0, [], [])
+    found = [_weighed(rules, path) for path in ranked[: rules.paths_max]]
     rising = sorted(range(len(found)), key=lambda rank: found[rank].ratio)
     median = found[rising[len(rising) // 2]].ratio
     keep = [abs(path.ratio - median) / median <= rules.outlier_share for path in found]
@@ -75,51 +77,77 @@ def price_one(graph: Graph, edges: Edges, token: int, anchor_confidence: float) 
     return One(mean, sure, variation, len(used), found, keep)
 
 
-def walks(edges: Edges, token: int) -> Iterator[tuple[int, ...]]:
-    """The edges of every simple path of a token to the anchor."""
-    lists = edges.lists
-    return _on(lists.start, lists.ends, lists.edge, lists.to, (token,), (), edges.hops_max - 1, edges.anchor)
+class _Search:
+    """All simple paths of a token to the anchor; what they share in the beginning is computed once."""
+
+    __slots__ = (
+        "_ages",
+        "_anchor",
+        "_depths",
+        "_edge",
+        "_ends",
+        "_found",
+        "_hops",
+        "_rates",
+        "_start",
+        "_to",
+        "_usd",
+    )
+
+    def __init__(self, graph: Graph, edges: Edges) -> None:
+        lists = edges.lists
+        self._start, self._ends, self._edge, self._to = lists.start, lists.ends, lists.edge, lists.to
+        self._rates, self._depths, self._ages = graph.rate_list, graph.liquidity_list, graph.age_list
+        self._anchor, self._hops, self._usd = edges.anchor, edges.hops_max, graph.rules.reliable_usd
+        self._found: list[_Path] = []
+
+    def ranked(self, token: int) -> list[_Path]:
+        """The paths by rank."""
+        self._follow((token,), (), (), 1.0, _INF, 0.0, 0.0, 0.0)
+        self._found.sort()
+        return self._found
+
+    def _follow(
+        self,
+        seen: tuple[int, ...],
+        taken: tuple[int, ...],
+        pools: tuple[int, ...],
+        ratio: float,
+        depth: float,
+        liquidity: float,
+        age: float,
+        oldest: float,
+    ) -> None:
+        """Every way on from the last token of ``seen``; the numbers are those of the way so far."""
+        at, hops = seen[-1], len(seen)
+        rates, depths, ages, edge, to = self._rates, self._depths, self._ages, self._edge, self._to
+        for position in range(self._start[at], self._ends[self._hops - hops][at]):
+            target = to[position]
+            if target in seen:
+                continue
+            number = edge[position]
+            pool = number >> 1
+            deep, old, rate = depths[pool], ages[pool], ratio * rates[number]
+            shallowest = deep if deep < depth else depth
+            eldest = old if old > oldest else oldest
+            further, through = (*taken, number), (*pools, pool)
+            if target != self._anchor:
+                self._follow(
+                    (*seen, target), further, through, rate, shallowest, liquidity + deep, age + old, eldest
+                )
+            elif 0 < rate < _INF:
+                mean = (age + old) / hops
+                reliable = min(1.0, shallowest / self._usd) * max(0.0, 1.0 - mean / DAY_MS) * _ROOT[hops]
+                score = -(reliable / _SCORE[hops + 1])
+                self._found.append(
+                    (score, rate, through, further, reliable, shallowest, liquidity + deep, mean, eldest)
+                )
 
 
-def _on(
-    start: list[int],
-    ends: list[list[int]],
-    edge: list[int],
-    to: list[int],
-    seen: tuple[int, ...],
-    taken: tuple[int, ...],
-    left: int,
-    anchor: int,
-) -> Iterator[tuple[int, ...]]:
-    at = seen[-1]
-    for position in range(start[at], ends[left][at]):
-        target = to[position]
-        if target == anchor:
-            yield (*taken, edge[position])
-        elif target not in seen:
-            further = (*taken, edge[position])
-            yield from _on(start, ends, edge, to, (*seen, target), further, left - 1, anchor)
-
-
-def _weighed(graph: Graph, rules: Rules, walk: tuple[int, ...]) -> Weighed | None:
-    rates, depths, ages = graph.rate_list, graph.liquidity_list, graph.age_list
-    hops = len(walk)
-    pools = tuple([edge >> 1 for edge in walk])
-    ratio, depth, liquidity, age, oldest = rates[walk[0]], _INF, 0.0, 0.0, 0.0
-    for edge in walk[1:]:
-        ratio *= rates[edge]
-    if not 0 < ratio < _INF:
-        return None
-    for pool in pools:
-        deep, old = depths[pool], ages[pool]
-        depth = min(depth, deep)
-        oldest = max(oldest, old)
-        liquidity += deep
-        age += old
-    age /= hops
-    reliable = min(1.0, depth / rules.reliable_usd) * max(0.0, 1.0 - age / DAY_MS) * _ROOT[hops]
+def _weighed(rules: Rules, path: _Path) -> Weighed:
+    score, ratio, pools, edges, reliable, depth, liquidity, age, oldest = path
     weight = max(0.01, reliable) * max(0.01, min(1.0, liquidity / rules.confident_usd))
-    weight = weight / _WEIGHT[hops + 1]
+    weight = weight / _WEIGHT[len(edges) + 1]
     weight = weight * (1.0 + min(rules.boost_max, depth / rules.boost_usd))
     weight = weight * max(0.5, 1.0 - age / HOUR_MS)
-    return Weighed(-(reliable / _SCORE[hops + 1]), ratio, pools, walk, max(0.001, weight), liquidity, oldest)
+    return Weighed(score, ratio, pools, edges, max(0.001, weight), liquidity, oldest)
