@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import struct
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiohttp import WSMsgType
+from msgspec.structs import replace
 
+from libs.common.bus import encode
+from libs.common.bus_nats import NatsBus
 from libs.common.ids import Uuid
+from libs.common.messages.scan import FeedEvent, FeedFrame
+from libs.common.subjects import FEED_TOLD
 from services.scanner.catalogue import PATTERNS
 from services.scanner.contexts import visual_code
 from tests.conftest import wait_until
@@ -404,6 +411,44 @@ async def test_the_feeds_socket_gives_new_events_to_their_owner_only(town: Town)
         assert theirs and first["id"] not in {event["id"] for event in theirs}
         await mine.send_str("nonsense")
     assert (await refused(caller, "GET", "/api/v1/feed/ws"))[:2] == (400, "invalid_param")
+
+
+async def test_a_socket_that_does_not_read_delays_nobody_and_is_cut(town: Town, bus: NatsBus) -> None:
+    sleeper, reader = await person(town), await person(town)
+    ids = [(await one.done("GET", "/auth/me"))["user"]["id"] for one in (sleeper, reader)]
+    fat = FeedEvent(
+        id="evt_1",
+        monitor_id="mon_1",
+        type="context_ready",
+        symbol="S",
+        timeframe="1h",
+        pattern="x" * 60_000,
+        context_id="ctx_1",
+        detection_id="det_1",
+        created_at="",
+        read=False,
+    )
+    url = reader.url.replace("http", "ws") + "/api/v1/feed/ws"
+    async with AsyncExitStack() as stack:
+        sockets = []
+        for one in (sleeper, reader):
+            headers = {"Cookie": f"session={one.cookie}", **one.headers}
+            socket = await stack.enter_async_context(one.session.ws_connect(url, headers=headers))
+            await socket.send_json({"authorization": "cookie"})
+            assert (await socket.receive_json())["success"]
+            sockets.append(socket)
+        asleep, awake = sockets
+        for number in range(400):  # 24 MB: more than every buffer on the way and the 200 that may wait
+            await bus.publish(FEED_TOLD.at(person=ids[0]), encode(FeedFrame(event=fat)))
+            if number % 40 == 0:
+                await bus.publish(
+                    FEED_TOLD.at(person=ids[1]), encode(FeedFrame(event=replace(fat, id=f"evt_{number}")))
+                )
+                assert (await awake.receive_json(timeout=20))["id"] == f"evt_{number}"
+        got = 0
+        while (await asleep.receive(timeout=20)).type is WSMsgType.TEXT:
+            got += 1
+        assert got < 400 and not awake.closed
 
 
 async def test_monitors_are_limited_by_tier_and_checked(town: Town) -> None:
