@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     candles.add_argument("--timeframe", required=True, help="1m 5m 15m 30m 1h 4h 1d 1w 1M")
     candles.set_defaults(run=_import_candles)
     trace = commands.add_parser("trace", help="every logged step of one request or trigger, in order")
-    trace.add_argument("trace", help="32 hex digits, or a traceparent")
+    trace.add_argument("trace", help="32 hex digits, a traceparent, or an X-Request-Id")
     trace.set_defaults(run=_trace)
     backup = commands.add_parser("backup", help="write everything a running house knows into one file")
     backup.add_argument("file", help="a file that does not exist yet")
