@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from tests.conftest import wait_until
 from tests.contract.auth.people import Caller, Town, new_email
 from tests.contract.billing.conftest import PAIR, Till
 
@@ -87,6 +88,21 @@ async def test_starter_credit_is_given_once_per_email_and_thrice_a_day_and_addre
     place = "127.9.9.9"
     given = [(await key_of(till.town, address=place)).headers["credit"] for _ in range(5)]
     assert given == ["50000"] * 3 + ["0"] * 2
+
+
+async def test_a_persons_first_key_counts_for_its_address_too(till: Till) -> None:
+    place = "127.9.9.10"
+    browser = till.town.stranger(place)
+    browser.cookie = (await till.town.browser(await till.town.user())).cookie
+    holder = till.town.stranger()
+    holder.token = (await browser.done("POST", "/api/v1/keys", {"name": "a"}))["key"]
+
+    async def credited() -> bool:
+        return await balance(holder) == 50_000
+
+    await wait_until(credited)
+    given = [(await key_of(till.town, address=place)).headers["credit"] for _ in range(3)]
+    assert given == ["50000", "50000", "0"]
 
 
 async def test_a_persons_keys_share_a_wallet_and_a_test_key_has_its_own(till: Till) -> None:

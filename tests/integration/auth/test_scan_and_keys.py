@@ -206,7 +206,7 @@ async def test_a_key_is_shown_once_and_opens_with_its_scopes(
     rig: Rig, bus: NatsBus, eventually: Eventually
 ) -> None:
     await sign_up(rig)
-    made = await create(rig, scopes=["trade", "read"], expires_at="2026-03-03T12:00:00+00:00")
+    made = await create(rig, scopes=["trade", "read"], expires_at="2026-03-03T12:00:00+00:00", ip="10.0.0.7")
     assert list(msgspec.to_builtins(made))[:7] == [
         "id",
         "key",
@@ -229,7 +229,12 @@ async def test_a_key_is_shown_once_and_opens_with_its_scopes(
 
     (entry,) = await eventually(told)
     issued = decode(entry.payload, KeyIssued)
-    assert (issued.key_id, issued.person_id, issued.origin) == (made.id, 1, "scan")
+    assert (issued.key_id, issued.person_id, issued.origin, issued.address) == (
+        made.id,
+        1,
+        "scan",
+        "10.0.0.7",
+    )
     rig.clock.advance(24 * 3600)
     with pytest.raises(BadKey):
         await use(rig, made.key)
