@@ -19,6 +19,8 @@ from deploy.grafana.panels import grafana
 from deploy.prometheus.alarms import ALARMS
 from deploy.prometheus.rules import alarm_rules, slo_rules
 from deploy.prometheus.slos import BURNS, SLOS
+from libs.common.config import SETTINGS
+from services.gateway.endpoints import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[3]
 NAME = re.compile(r"\b(?:tradewind|process)_[a-z0-9_]+|\bslo:[A-Za-z]+:[a-z0-9_]+")
@@ -28,7 +30,7 @@ UNITS = (
     "|_groups|_facts|_holes|_frames|_commands|_payments|_charts|_grants|_holds|_patterns|_bars|_reloads|_defects"
     "|_up|_max|_epoch|_last|_rounds|_per_second|_hits|_accounts|_decisions|_notices|_attempts|_summaries"
     "|_consumers|_blocks|_commits|_rollbacks|_deadlocks|_checkpoints|_restarts|_stalls|_sign_ins|_sign_ups|_callbacks|_leases_lost|_overdue|_level|_opened|_rules|_signals"
-    "|_failures|_lost_total"
+    "|_failures|_lost_total|_batches"
 )
 WRITTEN = re.compile(r'"(tradewind_[a-z0-9_]+)"')
 
@@ -148,3 +150,25 @@ async def test_servers_that_are_away_are_told_as_down() -> None:
         ("tradewind_postgres_up", 0),
         ("tradewind_nats_up", 0),
     }
+
+
+def test_a_runbook_names_what_there_is() -> None:
+    """Metrics, settings, routes, boards and words of logs: each stands in the code that would say it."""
+    text = {path.stem: path.read_text() for path in (ROOT / "docs/runbooks").glob("*.md")}
+    code = "".join(
+        p.read_text() for room in ("libs", "services", "deploy") for p in (ROOT / room).rglob("*.py")
+    )
+    known, rows = written(), {(row.method, row.path) for row in ENDPOINTS}
+    boards = " ".join(board.title for board in BOARDS).lower()
+    for name, page in text.items():
+        for metric in re.findall(r"\btradewind_[a-z0-9_]+", page):
+            assert base(metric) & known, (name, metric)
+        for setting in re.findall(r"\bTRADEWIND_([A-Z0-9_]+)", page):
+            assert setting in SETTINGS, (name, setting)
+        for method, path in re.findall(r"`(GET|POST|PUT|DELETE) (/\S+?)`", page):
+            assert (method, path) in rows, (name, method, path)
+        for command in re.findall(r"`grep ([^`|]+?) \.data", page):
+            for words in re.findall(r"\"([^\"':]+)\"|-e \"([^\"]+)\"", command):
+                assert max(words) in code, (name, words)
+        for board in re.findall(r"[Bb]oard \*([^*]+)\*", page):
+            assert board.lower() in boards, (name, board)
