@@ -1,7 +1,8 @@
 """Price alerts: what a tick costs whatever is armed, beside a numpy scan and Redis sorted sets.
 
-Four parts: the book alone, from a real nats-server to the book, a million alerts armed from PostgreSQL
-at start, and 100,000 that fire on one tick until their last row is durable.
+Five parts: the book alone, from a real nats-server to the book, a million alerts armed from PostgreSQL
+at start, and 100,000 that fire on one tick until their last row is durable. And how long it takes until a
+second process has taken over.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import uvloop
 
+from bench import alert_takeover
 from bench.runner import Child, Comparison, Cores, conditions, folder, spread, stop, table, write_results
 from deploy.local.nats import EmbeddedNats
 from deploy.local.ports import choose_ports
@@ -28,6 +30,7 @@ from libs.common.clock import SystemClock
 from libs.common.migrate import migrate_all
 from libs.common.roles import ensure_roles
 from libs.common.streams import ensure_streams
+from tests.tools import debian_tool
 
 OURS, SCAN, REDIS, PIPELINED = "ours", "numpy scan", "redis", "redis pipelined"
 SIDES = (OURS, SCAN, REDIS, PIPELINED)
@@ -36,9 +39,10 @@ QUICK_CASES = ((1_000, 1_000), (100_000, 1_000), (1_000, 1), (100_000, 1))
 BUS_SYMBOLS, BUS_RATE = 100, 400_000
 INTRODUCTION = """Every side is given the same levels and the same ticks and must fire the same alerts.
 min · median · max of the rounds. *redis* asks once per tick, as one must who acts on a tick; *redis
-pipelined* asks for 200 ticks in one write. Commands are encoded beforehand and Redis has a core of its own.
+pipelined* asks for 200 ticks in one write. The sides in the process count CPU time, Redis the wall clock.
+Commands are encoded beforehand and Redis has a core of its own.
 The storm's *one by one* writes status, log row, push and fact of each trigger and commits; *bare INSERTs*
-are log rows alone."""
+are log rows alone, each committed."""
 FIGURES = {"ticks per s": ",.0f", "fired per 1000 ticks": ".1f"}
 
 
@@ -70,6 +74,7 @@ class Found:
     armed: dict[str, dict[str, Any]] = field(default_factory=dict)
     bus: list[dict[str, float]] = field(default_factory=list)
     house: list[dict[str, Any]] = field(default_factory=list)
+    takeover: dict[str, float] = field(default_factory=dict)
 
     def rate(self, armed: int, symbols: int, kind: str, side: str = OURS) -> float:
         """The median rate of a side in a case."""
@@ -89,9 +94,7 @@ def _case(armed: int, symbols: int, kind: str) -> str:
 @contextmanager
 def redis_server(place: Path, core: int) -> Iterator[str]:
     """A Redis of our own on a Unix socket, keeping nothing; its path."""
-    program = shutil.which("redis-server")
-    if program is None:
-        raise SystemExit("bench alerts compares with Redis: apt install redis-server (Debian, Ubuntu)")
+    program = debian_tool("redis-server")
     path = place / "redis.sock"
     process = subprocess.Popen(
         ["taskset", "-c", str(core), program, "-"],
@@ -143,7 +146,7 @@ def books(found: Found, cores: Cores, cases: Any, rounds: int, seconds: float) -
 
 
 @contextmanager
-def nats_server(place: Path) -> Iterator[str]:
+def nats_server(place: Path, services: Sequence[str] = ("alerts",)) -> Iterator[str]:
     """A nats-server with every stream; its address."""
     ports = choose_ports(["nats", "nats_monitor"], seed=str(place))
     server = EmbeddedNats(
@@ -152,15 +155,15 @@ def nats_server(place: Path) -> Iterator[str]:
     server.spawn()
     try:
         server.wait_ready()
-        uvloop.run(ensure_streams(server.url(), ["alerts"], 0))
+        uvloop.run(ensure_streams(server.url(), services, 0))
         yield server.url()
     finally:
         server.stop()
 
 
 @contextmanager
-def postgres_server(place: Path) -> Iterator[str]:
-    """A durable PostgreSQL with the schema of alerts; the DSN of its role."""
+def postgres_server(place: Path, services: Sequence[str] = ("alerts",)) -> Iterator[dict[str, str]]:
+    """A durable PostgreSQL with the schemas of services; the DSN of each one's role."""
     way = find_way(place / "postgres", stack_id=f"bench-{secrets.token_hex(8)}")
     port = choose_ports(["postgres"], seed=str(place))["postgres"]
     server = EmbeddedPostgres(way, port=port, password=secrets.token_urlsafe(18), log=place / "postgres.log")
@@ -168,9 +171,10 @@ def postgres_server(place: Path) -> Iterator[str]:
     server.spawn()
     try:
         server.wait_ready()
-        dsns = uvloop.run(ensure_roles(server.dsn, ["alerts"], {"alerts": secrets.token_urlsafe(18)}))
-        uvloop.run(migrate_all(server.dsn, ["alerts"], lambda line: None))
-        yield dsns["alerts"]
+        passwords = {name: secrets.token_urlsafe(18) for name in services}
+        dsns = uvloop.run(ensure_roles(server.dsn, services, passwords))
+        uvloop.run(migrate_all(server.dsn, services, lambda line: None))
+        yield dsns
     finally:
         server.stop()
         shutil.rmtree(way.data, ignore_errors=True)
@@ -197,12 +201,29 @@ def bus_to_book(found: Found, cores: Cores, rounds: int, ticks: int) -> None:
 def storms(found: Found, cores: Cores, rounds: int, armed: int, storm: int) -> None:
     """Arming from PostgreSQL, the storm, and one INSERT per trigger."""
     for _ in range(rounds):
-        with folder() as place, nats_server(place) as url, postgres_server(place) as dsn:
-            config = {"nats_url": url, "dsn": dsn, "armed": armed, "storm": storm, "inserts": 2_000}
+        with folder() as place, nats_server(place) as url, postgres_server(place) as dsns:
+            config = {
+                "nats_url": url,
+                "dsn": dsns["alerts"],
+                "armed": armed,
+                "storm": storm,
+                "inserts": 2_000,
+            }
             child = Child("bench.alert_storm", config, cores.server)
             found.house.append(child.ready)
             stop(child._process)
             print("PostgreSQL:", child.ready)
+
+
+def takeovers(found: Found) -> None:
+    """A second process of alerts takes over: from one that was killed, from one that sleeps."""
+    with (
+        folder() as place,
+        nats_server(place, alert_takeover.SERVICES) as url,
+        postgres_server(place, alert_takeover.SERVICES) as dsns,
+    ):
+        found.takeover = uvloop.run(alert_takeover.measure(dsns, url, place))
+        print("take-over:", found.takeover)
 
 
 # ── what was promised ─────────────────────────────────────────────────────────────────────────────
@@ -241,6 +262,10 @@ def promises(found: Found, most: int) -> list[Promise]:
         Promise(
             "arming from PostgreSQL, s", _median([r["arming"] for r in found.house], "arming s"), 10, False
         ),
+    ]
+    made += [
+        Promise(f"take-over, first owner {name.removesuffix(' s')}, s", seconds, 5, False)
+        for name, seconds in found.takeover.items()
     ]
     return made
 
@@ -289,6 +314,7 @@ def run(quick: bool) -> bool:
     books(found, cores, cases, rounds, 0.3 if quick else 1.0)
     bus_to_book(found, cores, rounds, 200_000 if quick else 1_000_000)
     storms(found, cores, rounds, most, 20_000 if quick else 100_000)
+    takeovers(found)
     made = promises(found, most)
     text = report(found, made)
     print(text)
@@ -302,6 +328,7 @@ def run(quick: bool) -> bool:
             "armed": found.armed,
             "bus": found.bus,
             "house": found.house,
+            "takeover": found.takeover,
             "met": {promise.name: promise.holds for promise in made},
         }
         date = clock.now().strftime("%Y-%m-%d")

@@ -151,6 +151,7 @@ async def test_the_database_parts_as_we_do(database: MakeDatabase) -> None:
     keys = ["EURUSD", "BTC/USDT", "", "Ünïcödé €", *(f"S{n}" for n in range(200))]
     async with (await database("alerts")).connection() as connection:
         for partitions in (1, 2, 3, 16):
-            query = "SELECT alerts.partition_of(k, $2) FROM unnest($1::text[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
+            of = "unnest($1::text[]) WITH ORDINALITY AS t (k, n)"
+            query = f"SELECT alerts.partition_of(k, $2) FROM {of} ORDER BY n"
             found = [row[0] for row in await connection.fetch(query, keys, partitions)]
             assert found == [partition_of(key, partitions) for key in keys]
