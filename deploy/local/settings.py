@@ -14,7 +14,7 @@ from libs.common.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Parallel at start, so the order matters at the stop: callers before those they call, the gateway first.
+# Parallel at start, so the order matters at the stop: callers before those they call (see the supervisor).
 START_ORDER = ("auth", "market", "trading", "alerts", "scanner", "pricing", "billing", "notifier", "gateway")
 _PROCESSES_MAX = 64
 

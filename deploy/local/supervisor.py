@@ -291,11 +291,13 @@ class Supervisor:
             await asyncio.to_thread(rotate_appended, self._log_path("postgres"))
 
     async def _shut_down(self) -> None:
-        """The gateway first, so that nobody outside sees the rest go; then callers before those they call."""
+        """The gateway first, so that nobody outside sees the rest go; then market, so that whoever judges ticks
+        has judged the last one; then callers before those they call."""
         self._console.done()
         if self._exporter is not None:
             await self._exporter.stop()
         services = [name for name in reversed(self._children) if name not in _SERVERS]
+        services.sort(key=_stop_rank)  # stable: within a rank the order stays
         for name in [*services, *(name for name in _SERVERS if name in self._children)]:
             child = self._children[name]
             if child.pid is not None:
@@ -310,6 +312,13 @@ class Supervisor:
 
     def _log_path(self, name: str) -> Path:
         return self._settings.data / "logs" / f"{name}.log"
+
+
+def _stop_rank(name: str) -> int:
+    """0 for gateways, 1 for whoever makes ticks, 2 for the rest."""
+    if name.partition("-")[0] == "gateway":
+        return 0
+    return 1 if name == "market" else 2
 
 
 async def _both(first: Awaitable[T], second: Awaitable[Any]) -> tuple[T, Any]:
