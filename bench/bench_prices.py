@@ -198,6 +198,13 @@ def ask(port: int, path: str, seconds: float, pid: int) -> float:
     return spent / number * 1e6
 
 
+def idle_share(pid: int, seconds: float) -> float:
+    """What a process uses while nobody asks it, as a share of a core."""
+    used, begun = cpu_s(pid), time.monotonic()
+    time.sleep(seconds)
+    return (cpu_s(pid) - used) / (time.monotonic() - begun)
+
+
 def cached(quick: bool) -> dict[str, float]:
     """A bulk GET from the gateway beside a bare handler with the same bytes, round by round."""
     seconds, rounds = (0.5, 3) if quick else (2.0, 9)
@@ -220,12 +227,14 @@ def cached(quick: bool) -> dict[str, float]:
             )
             sides = {path: (int(bare.ready["port"]), bare.pid) for path in ("/plain", "/same")}
             sides[BULK] = running.port, gateway
+            idle = idle_share(gateway, 2 * seconds)
             for _ in range(rounds):
                 for path, (port, pid) in sides.items():
                     costs[path].append(ask(port, path, seconds, pid))
             bare.stop()
     return {
         "bytes of the answer": float(len(body)),
+        "gateway without requests (share of a core; counted in its cost)": idle,
         "gateway, CPU per request (µs)": statistics.median(costs[BULK]),
         "bare aiohttp, the same headers and body, CPU per request (µs)": statistics.median(costs["/same"]),
         "bare aiohttp, the body alone, CPU per request (µs)": statistics.median(costs["/plain"]),
