@@ -291,8 +291,8 @@ class Supervisor:
             await asyncio.to_thread(rotate_appended, self._log_path("postgres"))
 
     async def _shut_down(self) -> None:
-        """The gateway first, so that nobody outside sees the rest go; then market, so that whoever judges ticks
-        has judged the last one; then callers before those they call."""
+        """The gateway first, so that nobody outside sees the rest go; then market, so that the last tick is
+        judged by those who judge; then callers before those they call."""
         self._console.done()
         if self._exporter is not None:
             await self._exporter.stop()
