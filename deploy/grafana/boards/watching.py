@@ -168,6 +168,22 @@ SCANNER = Board(
             ),
         ),
         Row(
+            "Signals",
+            (
+                panel(
+                    "Recorded",
+                    Query(rate("tradewind_scanner_recorded_signals_total"), "per second"),
+                    still=True,
+                ),
+                panel("Held", Query("tradewind_scanner_held_signals", "signals"), still=True),
+                panel(
+                    "Rounds that failed",
+                    Query(rate("tradewind_scanner_signal_failures_total"), "per second"),
+                    still=True,
+                ),
+            ),
+        ),
+        Row(
             "Charts and trouble",
             (
                 latency("Time of a chart", "tradewind_scanner_chart_seconds", still=True),
