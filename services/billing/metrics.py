@@ -18,7 +18,7 @@ callbacks = Counter(
     "tradewind_billing_callbacks", "Callbacks of providers, by what became of them", ["provider", "outcome"]
 )
 reread = Counter(
-    "tradewind_billing_batches_reread", "Batches decided again on their rows: what was remembered had changed"
+    "tradewind_billing_reread_batches", "Batches decided again on their rows: what was remembered had changed"
 )
 pending = Gauge("tradewind_billing_pending_payments", "Payments whose outcome is not known yet")
 unsound = Gauge("tradewind_billing_unsound_rows", "Rows of the ledger that do not add up")
