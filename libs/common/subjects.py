@@ -565,9 +565,7 @@ CONTEXT_OHLCV = Command("scanner.cmd.context.ohlcv.v1", scan.ContextAsk, scan.Oh
 CONTEXT_CHART = Command("scanner.cmd.context.chart.v1", scan.ChartAsk, bytes, timeout_s=15.0)
 CONDITION_CHECK = Command("scanner.cmd.condition.check.v1", scan.ConditionAsk, scan.ConditionView)
 CONFIRM_VISUAL = Command("scanner.cmd.context.confirm.v1", scan.ConfirmAsk, scan.Confirmed, effect=True)
-ASSET_REGISTRY_PUT = Command(
-    "scanner.cmd.asset.put.v1", signals.AssetsPut, signals.AssetsTaken, effect=True, timeout_s=15.0
-)
+ASSET_REGISTRY_PUT = Command("scanner.cmd.asset.put.v1", signals.AssetsPut, signals.AssetsTaken, effect=True)
 ASSET_REGISTRY = Command("scanner.cmd.asset.list.v1", signals.RegistryAsk, signals.Registry)
 SIGNAL_BACKFILL = Command(
     "scanner.cmd.signal.backfill.v1", signals.BackfillAsk, signals.Backfilled, effect=True, timeout_s=120.0
@@ -576,10 +574,7 @@ SIGNAL_LIST = Command("scanner.cmd.signal.list.v1", signals.SignalsAsk, signals.
 SIGNAL_GET = Command("scanner.cmd.signal.get.v1", signals.SignalAsk, signals.RawSignal)
 SIGNAL_NAMES = Command("scanner.cmd.signal.names.v1", signals.NamesAsk, signals.NamedIds)
 SIGNAL_PERFORMANCE = Command(
-    "scanner.cmd.signal.performance.v1",
-    signals.SignalPerformanceAsk,
-    signals.SignalPerformance,
-    timeout_s=30.0,
+    "scanner.cmd.signal.performance.v1", signals.OutcomesAsk, signals.SignalPerformance, timeout_s=30.0
 )
 SIGNAL_BULLISHNESS = Command("scanner.cmd.signal.bullishness.v1", signals.BullishnessAsk, signals.Bullishness)
 MONITOR_MAKE = Command("scanner.cmd.monitor.make.v1", scan.MonitorMake, scan.MonitorView, effect=True)

@@ -139,7 +139,7 @@ class NamesAsk(msgspec.Struct, frozen=True, kw_only=True):
     search: str = ""
 
 
-class SignalPerformanceAsk(msgspec.Struct, frozen=True, kw_only=True):
+class OutcomesAsk(msgspec.Struct, frozen=True, kw_only=True):
     """What became of signals; empty fields ask for all."""
 
     timeframe: str = ""

@@ -127,8 +127,8 @@ def _one(request: SignalRequest, caller: Caller) -> m.SignalAsk:
     return m.SignalAsk(id=request.id, evidence=_evidence(request.include))
 
 
-def _performance(request: PerformanceRequest, caller: Caller) -> m.SignalPerformanceAsk:
-    return m.SignalPerformanceAsk(timeframe=request.timeframe, cmc_id=request.cmc_id)
+def _performance(request: PerformanceRequest, caller: Caller) -> m.OutcomesAsk:
+    return m.OutcomesAsk(timeframe=request.timeframe, cmc_id=request.cmc_id)
 
 
 def _backfill(request: BackfillRequest, caller: Caller) -> m.BackfillAsk:

@@ -165,7 +165,7 @@ class Signals:
 
     # ── accountability ────────────────────────────────────────────────────────────────────────────
 
-    async def performance(self, ask: m.SignalPerformanceAsk) -> m.SignalPerformance:
+    async def performance(self, ask: m.OutcomesAsk) -> m.SignalPerformance:
         """What became of signals, by trigger, timeframe, sentiment and horizon."""
         if ask.timeframe and ask.timeframe not in BY_NAME:
             raise SignalsUnreadable(f"timeframe: is none of {' '.join(BY_NAME)}")

@@ -227,7 +227,8 @@ class Shelf:
         begin = int(self.starts[first])
         end = int(self.starts[last + 1]) if last + 1 < len(self) else len(self.titles)
         found = _holding(self.titles, needle, self.starts[first : last + 1], begin, end)
-        return found[positions - first]
+        held: Mask = found[positions - first]
+        return held
 
 
 def _holding(text: bytes, needle: bytes, starts: Column, begin: int, end: int) -> Mask:

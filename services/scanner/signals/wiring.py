@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from libs.common.errors import ConfigInvalid
+from libs.common.lease import Guard
 from libs.common.service import Base
 from services.scanner.asking import Market
 from services.scanner.following import Following
@@ -17,11 +18,11 @@ from services.scanner.signals.writer import Writer
 
 
 def build_signals(
-    base: Base, market: Market, following: Following, assets_file: str
+    base: Base, market: Market, following: Following, assets_file: str, guard: Guard
 ) -> tuple[Signals, SignalRounds]:
     """The use cases, and the rounds that make what they tell of."""
     store = SignalStore()
-    writer = Writer(base.database, store, base.outbox, base.relay, base.clock, _assets(assets_file))
+    writer = Writer(base.database, store, base.outbox, base.relay, base.clock, _assets(assets_file), guard)
     rounds = SignalRounds(
         market=market,
         following=following,

@@ -15,6 +15,7 @@ import structlog
 
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
+from libs.common.lease import Guard
 from libs.common.messages.signals import SignalRecorded
 from libs.common.outbox import Fact, Outbox, Relay, fact
 from libs.common.subjects import SIGNAL_RECORDED
@@ -56,7 +57,9 @@ class Writer:
         relay: Relay,
         clock: Clock,
         from_file: Sequence[Asset] = (),
+        guard: Guard | None = None,
     ) -> None:
+        self._guard = guard
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -79,6 +82,7 @@ class Writer:
 
     async def _load(self) -> None:
         async with self._database.transaction() as tx:
+            await self._check(tx)
             await self._store.hold_head(tx)
             known = {asset.cmc_id for asset in await self._store.assets(tx)}
             file_ids = {asset.cmc_id for asset in self._from_file}
@@ -110,6 +114,7 @@ class Writer:
         """Add or replace assets of the registry."""
         async with self._lock:
             async with self._database.transaction() as tx:
+                await self._check(tx)
                 await self._store.hold_head(tx)
                 await self._put(tx, assets)
             async with self._database.connection() as connection:
@@ -132,6 +137,7 @@ class Writer:
             self._sound = False
             new: list[Written] = []
             async with self._database.transaction() as tx:
+                await self._check(tx)
                 if told.entries:
                     new = await self._added(tx, told.entries)
                     if tell:
@@ -178,7 +184,13 @@ class Writer:
     async def add_outcomes(self, came: Sequence[tuple[int, int, Outcome]]) -> None:
         """Write outcomes."""
         async with self._database.transaction() as tx:
+            await self._check(tx)
             await self._store.add_outcomes(tx, came)
+
+    async def _check(self, tx: Connection) -> None:
+        """Only the process that owns the scanner writes."""
+        if self._guard is not None:
+            await self._guard.check(tx)
 
 
 def _facts(new: Iterable[Written]) -> Iterable[Fact]:

@@ -100,7 +100,7 @@ async def test_outcomes_are_those_of_the_bars_that_followed(rig: Rig) -> None:
         assert row["mfe"] == max(0.0, *reached) and row["mae"] == min(0.0, *reached)
         expected = None if row["sentiment"] == "neutral" else sign * row["forward"] > 0.001
         assert row["hit"] is expected
-    shown = await rig.ask(subjects.SIGNAL_PERFORMANCE, m.SignalPerformanceAsk(timeframe="1h"))
+    shown = await rig.ask(subjects.SIGNAL_PERFORMANCE, m.OutcomesAsk(timeframe="1h"))
     n = sum(row.n for row in shown.rows if row.horizon == "4h" and row.trigger == "pattern")
     assert n == sum(1 for row in rows if row["horizon"] == 4 and "pattern" in row["triggers"])
     assert all(row.insufficient == (row.n < 30) for row in shown.rows)
