@@ -311,9 +311,9 @@ def run(quick: bool) -> bool:
     cores, found = Cores.choose(), Found()
     cases, most = (QUICK_CASES, 100_000) if quick else (CASES, 1_000_000)
     rounds = 1 if quick else 3
-    books(found, cores, cases, rounds, 0.3 if quick else 1.0)
+    books(found, cores, cases, rounds, 0.3 if quick else 0.5)
     bus_to_book(found, cores, rounds, 200_000 if quick else 1_000_000)
-    storms(found, cores, rounds, most, 20_000 if quick else 100_000)
+    storms(found, cores, 1 if quick else 2, most, 20_000 if quick else 100_000)
     takeovers(found)
     made = promises(found, most)
     text = report(found, made)

@@ -79,3 +79,11 @@ class Command(Generic[Q, R]):
     def at_partition(self, partition: int) -> Command[Q, R]:
         """The same, said to the process of the owner that has this partition."""
         return replace(self, name=f"{self.name}.{partition}")
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionCommand(Command[Q, R]):
+    """A command with an effect on one partition of its owner."""
+
+    effect: bool = True
+    partitioned: bool = True

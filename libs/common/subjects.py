@@ -38,6 +38,7 @@ from libs.common.messages import trading_extras as extras
 from libs.common.messages import trading_orders as orders
 from libs.common.principal import Principal
 from libs.common.subject_kinds import Command as Command  # noqa: PLC0414
+from libs.common.subject_kinds import PartitionCommand as PartitionCommand  # noqa: PLC0414
 from libs.common.subject_kinds import Subject as Subject  # noqa: PLC0414
 from libs.common.subject_kinds import token as token  # noqa: PLC0414
 from libs.common.subject_kinds import untoken as untoken  # noqa: PLC0414
@@ -343,61 +344,30 @@ ALERT_PUSH = Subject("alerts.push.alert.v1.{login}", alerts.AlertFrame, stream=P
 ALERT_TRIGGERED = Subject("alerts.evt.alert.triggered.v1.{login}", alerts.AlertTriggered, stream="ALERTS")
 
 ALERT_LIST = Command("alerts.cmd.alert.list.v1", alerts.AlertListAsk, alerts.AlertTable)
-ALERT_CREATE = Command(
-    "alerts.cmd.alert.create.v1", alerts.AlertCreate, alerts.AlertIds, effect=True, partitioned=True
-)
-ALERT_UPDATE = Command(
-    "alerts.cmd.alert.update.v1", alerts.AlertUpdate, alerts.AlertIds, effect=True, partitioned=True
-)
-ALERT_DELETE = Command(
-    "alerts.cmd.alert.delete.v1", alerts.AlertDelete, alerts.AlertIds, effect=True, partitioned=True
-)
+ALERT_CREATE = PartitionCommand("alerts.cmd.alert.create.v1", alerts.AlertCreate, alerts.AlertIds)
+ALERT_UPDATE = PartitionCommand("alerts.cmd.alert.update.v1", alerts.AlertUpdate, alerts.AlertIds)
+ALERT_DELETE = PartitionCommand("alerts.cmd.alert.delete.v1", alerts.AlertDelete, alerts.AlertIds)
 ALERT_LOG_LIST = Command("alerts.cmd.log.list.v1", alerts.AlertLogAsk, alerts.AlertLogTable)
-ALERT_LOG_DELETE = Command(
-    "alerts.cmd.log.delete.v1", alerts.AlertLogDelete, alerts.AlertIds, effect=True, partitioned=True
-)
-ALERT_LOG_CLEAR = Command(
-    "alerts.cmd.log.clear.v1", alerts.AlertLogClear, house.Done, effect=True, partitioned=True
-)
+ALERT_LOG_DELETE = PartitionCommand("alerts.cmd.log.delete.v1", alerts.AlertLogDelete, alerts.AlertIds)
+ALERT_LOG_CLEAR = PartitionCommand("alerts.cmd.log.clear.v1", alerts.AlertLogClear, house.Done)
 
 RULE_LIST = Command("alerts.cmd.rule.list.v1", alert_rules.RuleListAsk, alert_rules.RuleList)
 RULE_GET = Command("alerts.cmd.rule.get.v1", alert_rules.RuleAsk, alert_rules.RuleView)
-RULE_CREATE = Command(
-    "alerts.cmd.rule.create.v1",
-    alert_rules.RuleCreate,
-    alert_rules.RuleView,
-    effect=True,
-    timeout_s=10.0,
-    partitioned=True,
+RULE_CREATE = PartitionCommand(
+    "alerts.cmd.rule.create.v1", alert_rules.RuleCreate, alert_rules.RuleView, timeout_s=10.0
 )
-RULE_PUT = Command(
-    "alerts.cmd.rule.put.v1",
-    alert_rules.RulePut,
-    alert_rules.RuleView,
-    effect=True,
-    timeout_s=10.0,
-    partitioned=True,
+RULE_PUT = PartitionCommand(
+    "alerts.cmd.rule.put.v1", alert_rules.RulePut, alert_rules.RuleView, timeout_s=10.0
 )
-RULE_DELETE = Command(
-    "alerts.cmd.rule.delete.v1", alert_rules.RuleAsk, house.Done, effect=True, partitioned=True
-)
+RULE_DELETE = PartitionCommand("alerts.cmd.rule.delete.v1", alert_rules.RuleAsk, house.Done)
 RULE_TEST = Command("alerts.cmd.rule.test.v1", alert_rules.RuleTest, alert_rules.RuleTested, timeout_s=30.0)
 # Among processes of alerts: an alert is let go before it moves, groups see other prices, facts reach who
 # judges their symbol.
-ALERT_DETACH = Command(
-    "alerts.cmd.alert.detach.v1",
-    alerts.AlertDelete,
-    alerts.AlertIds,
-    effect=True,
-    callers=("alerts",),
-    partitioned=True,
+ALERT_DETACH = PartitionCommand(
+    "alerts.cmd.alert.detach.v1", alerts.AlertDelete, alerts.AlertIds, callers=("alerts",)
 )
-ALERT_REGROUP = Command(
-    "alerts.cmd.alert.regroup.v1", house.Done, house.Done, effect=True, callers=("alerts",), partitioned=True
-)
-RULE_FACT = Command(
-    "alerts.cmd.rule.fact.v1", house.FactAgain, house.Done, effect=True, callers=("alerts",), partitioned=True
-)
+ALERT_REGROUP = PartitionCommand("alerts.cmd.alert.regroup.v1", house.Done, house.Done, callers=("alerts",))
+RULE_FACT = PartitionCommand("alerts.cmd.rule.fact.v1", house.FactAgain, house.Done, callers=("alerts",))
 RULE_HITS = Command("alerts.cmd.rule.hits.v1", alert_rules.RuleHitsAsk, alert_rules.RuleHits)
 
 # ── notifier ──────────────────────────────────────────────────────────────────────────────────────

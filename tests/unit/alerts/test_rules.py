@@ -24,9 +24,9 @@ from services.alerts.rule_checks import bars_of, checked
 from services.alerts.rule_fold import begin
 from services.alerts.rule_hours import may_speak
 from services.alerts.rule_notices import NAMED, STORM, notices_of
-from services.alerts.rule_place import Place, back_test
+from services.alerts.rule_place import Place, back_test, placed_on
 from services.alerts.rule_readings import WINDOW, Floats, readings
-from services.alerts.rule_tree import Fact, leaves_of
+from services.alerts.rule_tree import Fact, leaves_of, matches
 from tests.oracles import alert_rules as oracle
 
 FRAME = BY_NAME["15m"]
@@ -433,3 +433,39 @@ def test_a_storm_is_told_as_one_and_names_how_many(count: int, notices: int) -> 
     if count > STORM:
         assert found[0].data["rule_ids"] == list(range(1, count + 1))
         assert len(found[0].text.splitlines()) == min(count, NAMED) + (count > NAMED)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "levels"),
+    [
+        (m.Depeg(), {"warn", "alert"}),
+        (m.Depeg(token="usdc"), {"warn", "alert"}),
+        (m.Depeg(token="0xA0B8", level="alert"), {"alert"}),
+        (m.Depeg(level="ok"), {"ok"}),
+        (m.Depeg(token="usd"), set()),
+    ],
+)
+def test_a_depeg_is_asked_for_by_symbol_or_id_and_level(leaf: m.Depeg, levels: set[str]) -> None:
+    found = {
+        level for level in ("ok", "warn", "alert") if matches(leaf, Fact("depeg", "USDC 0xa0b8", level, 0.5))
+    }
+    assert found == levels
+    assert not matches(leaf, Fact("signal", "USDC 0xa0b8", "warn", 0.5))
+
+
+@given(
+    steps=st.lists(st.integers(1, 3), min_size=1, max_size=12),
+    times=st.sets(st.integers(-2 * FRAME.span_ms, 40 * FRAME.span_ms), max_size=12),
+)
+def test_facts_of_no_bar_count_on_the_first_bar_that_ends_after_them(
+    steps: list[int], times: set[int]
+) -> None:
+    opens = [START_MS + sum(steps[:n]) * FRAME.span_ms for n in range(len(steps))]
+    facts = {START_MS + at: [Fact("depeg", str(at), "warn", 1.0)] for at in times}
+    expected: dict[int, list[Fact]] = {}
+    for at_ms in sorted(facts):
+        for open_ms in opens:
+            if at_ms < open_ms + FRAME.span_ms:
+                expected.setdefault(open_ms, []).extend(facts[at_ms])
+                break
+    assert placed_on(opens, FRAME, facts) == expected
