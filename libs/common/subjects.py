@@ -29,6 +29,7 @@ from libs.common.messages import (
     pricing,
     requests,
     scan,
+    scan_people,
     scanner,
     signals,
     trading,
@@ -508,7 +509,7 @@ TOKEN_PRICE_HEALTH = Command("pricing.cmd.price.health.v1", pricing.PriceHealthA
 TOKEN_PRICE_FRAMES = Command("pricing.cmd.price.frames.v1", pricing.PriceFramesAsk, pricing.PriceFrames)
 
 # Feeds are kept by the scanner; this only wakes the sockets that are open.
-FEED_TOLD = Subject("scanner.tick.feed.v1.{person}", scan.FeedFrame)
+FEED_TOLD = Subject("scanner.tick.feed.v1.{person}", scan_people.FeedFrame)
 
 SCAN = Command("scanner.cmd.scan.v1", scan.ScanAsk, scan.ScanView, timeout_s=10.0)
 PATTERN_LIST = Command("scanner.cmd.pattern.list.v1", scan.PatternsAsk, scan.PatternList)
@@ -547,15 +548,21 @@ SIGNAL_PERFORMANCE = Command(
     "scanner.cmd.signal.performance.v1", signals.OutcomesAsk, signals.SignalPerformance, timeout_s=30.0
 )
 SIGNAL_BULLISHNESS = Command("scanner.cmd.signal.bullishness.v1", signals.BullishnessAsk, signals.Bullishness)
-MONITOR_MAKE = Command("scanner.cmd.monitor.make.v1", scan.MonitorMake, scan.MonitorView, effect=True)
-MONITOR_LIST = Command("scanner.cmd.monitor.list.v1", scan.PersonAsk, scan.MonitorsView)
-MONITOR_SET = Command("scanner.cmd.monitor.set.v1", scan.MonitorChange, scan.MonitorView, effect=True)
-MONITOR_REMOVE = Command("scanner.cmd.monitor.remove.v1", scan.MonitorChange, house.Done, effect=True)
-FEED_LIST = Command("scanner.cmd.feed.list.v1", scan.FeedAsk, scan.FeedPage)
-FEED_ACK = Command("scanner.cmd.feed.ack.v1", scan.FeedAck, scan.FeedAcked, effect=True)
-SCAN_USAGE = Command("scanner.cmd.usage.get.v1", scan.UsageAsk, scan.UsageView)
-TIMEZONE_GET = Command("scanner.cmd.timezone.get.v1", scan.PersonAsk, scan.TimezoneView)
-TIMEZONE_PUT = Command("scanner.cmd.timezone.put.v1", scan.TimezonePut, scan.TimezoneView, effect=True)
+MONITOR_MAKE = Command(
+    "scanner.cmd.monitor.make.v1", scan_people.MonitorMake, scan_people.MonitorView, effect=True
+)
+MONITOR_LIST = Command("scanner.cmd.monitor.list.v1", scan.PersonAsk, scan_people.MonitorsView)
+MONITOR_SET = Command(
+    "scanner.cmd.monitor.set.v1", scan_people.MonitorChange, scan_people.MonitorView, effect=True
+)
+MONITOR_REMOVE = Command("scanner.cmd.monitor.remove.v1", scan_people.MonitorChange, house.Done, effect=True)
+FEED_LIST = Command("scanner.cmd.feed.list.v1", scan_people.FeedAsk, scan_people.FeedPage)
+FEED_ACK = Command("scanner.cmd.feed.ack.v1", scan_people.FeedAck, scan_people.FeedAcked, effect=True)
+SCAN_USAGE = Command("scanner.cmd.usage.get.v1", scan_people.UsageAsk, scan_people.UsageView)
+TIMEZONE_GET = Command("scanner.cmd.timezone.get.v1", scan.PersonAsk, scan_people.TimezoneView)
+TIMEZONE_PUT = Command(
+    "scanner.cmd.timezone.put.v1", scan_people.TimezonePut, scan_people.TimezoneView, effect=True
+)
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────
 

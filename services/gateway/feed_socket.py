@@ -22,7 +22,7 @@ from aiohttp import WSMsgType, web
 
 from libs.common.bus import Bus, decode
 from libs.common.errors import AppError, MessageUnreadable
-from libs.common.messages.scan import FeedFrame
+from libs.common.messages.scan_people import FeedFrame
 from libs.common.principal import Principal
 from libs.common.subjects import FEED_TOLD
 from services.gateway import metrics

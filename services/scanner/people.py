@@ -12,6 +12,7 @@ from libs.common.clock import Clock
 from libs.common.db import Connection, Database, Record
 from libs.common.ids import Ids, Uuid
 from libs.common.messages import scan as m
+from libs.common.messages import scan_people as pm
 from libs.common.messages.house import Done
 from services.scanner import views
 from services.scanner.asking import Market
@@ -181,13 +182,13 @@ class People:
 
     # ── monitors ──────────────────────────────────────────────────────────────────────────────────
 
-    async def monitors(self, ask: m.PersonAsk) -> m.MonitorsView:
+    async def monitors(self, ask: m.PersonAsk) -> pm.MonitorsView:
         """A person's monitors, oldest first."""
         async with self._database.connection() as connection:
             held = await self._store.monitors(connection, ask.person_id)
-        return m.MonitorsView(monitors=[views.monitor_view(monitor) for monitor in held])
+        return pm.MonitorsView(monitors=[views.monitor_view(monitor) for monitor in held])
 
-    async def make_monitor(self, ask: m.MonitorMake) -> m.MonitorView:
+    async def make_monitor(self, ask: pm.MonitorMake) -> pm.MonitorView:
         """Watch from now on."""
         patterns = tuple(dict.fromkeys(ask.pattern_filters))
         if not set(patterns) <= BY_ID.keys():
@@ -213,7 +214,7 @@ class People:
         self._watching.is_stale = True
         return views.monitor_view(monitor)
 
-    async def set_monitor(self, ask: m.MonitorChange) -> m.MonitorView:
+    async def set_monitor(self, ask: pm.MonitorChange) -> pm.MonitorView:
         """Let a monitor watch or rest; once or again."""
         id_ = read("mon", ask.id)
         changed = None
@@ -227,7 +228,7 @@ class People:
         self._watching.is_stale = True
         return views.monitor_view(changed)
 
-    async def remove_monitor(self, ask: m.MonitorChange) -> Done:
+    async def remove_monitor(self, ask: pm.MonitorChange) -> Done:
         """Take a monitor away; what it told stays in the feed."""
         id_ = read("mon", ask.id)
         gone = False
@@ -241,7 +242,7 @@ class People:
 
     # ── the feed ──────────────────────────────────────────────────────────────────────────────────
 
-    async def feed(self, ask: m.FeedAsk) -> m.FeedPage:
+    async def feed(self, ask: pm.FeedAsk) -> pm.FeedPage:
         """A page of the feed, newest first."""
         before = NEWEST
         if ask.cursor:
@@ -253,27 +254,27 @@ class People:
                 connection, ask.person_id, unread_only=ask.unread_only, before=before, limit=ask.limit + 1
             )
         page, more = views.page_of(rows, ask.limit)
-        return m.FeedPage(
+        return pm.FeedPage(
             events=[views.stored_event(row) for row in page],
             returned_count=len(page),
             has_more=more,
             next_cursor=str(page[-1]["position"]) if more else None,
         )
 
-    async def acknowledge(self, ask: m.FeedAck) -> m.FeedAcked:
+    async def acknowledge(self, ask: pm.FeedAck) -> pm.FeedAcked:
         """Mark events as read; those of others, and unknown ones, are passed over."""
         ids = [id_ for id_ in (read("evt", text) for text in ask.event_ids) if id_ is not None]
         async with self._database.transaction() as tx:
-            return m.FeedAcked(acknowledged=await self._store.acknowledge(tx, ask.person_id, ids))
+            return pm.FeedAcked(acknowledged=await self._store.acknowledge(tx, ask.person_id, ids))
 
     # ── the rest ──────────────────────────────────────────────────────────────────────────────────
 
-    async def usage(self, ask: m.UsageAsk) -> m.UsageView:
+    async def usage(self, ask: pm.UsageAsk) -> pm.UsageView:
         """How much of what the tier allows is used here; the scan quota is the gateway's to add."""
         async with self._database.connection() as connection:
             monitors = await self._store.monitors(connection, ask.person_id)
             events, unread = await self._store.feed_count(connection, ask.person_id)
-        return m.UsageView(
+        return pm.UsageView(
             tier=ask.tier,
             quota={},
             monitors={
@@ -285,19 +286,19 @@ class People:
             feed={"events": events, "unread": unread},
         )
 
-    async def timezone(self, ask: m.PersonAsk) -> m.TimezoneView:
+    async def timezone(self, ask: m.PersonAsk) -> pm.TimezoneView:
         """A person's time zone, UTC until it is said."""
         async with self._database.connection() as connection:
             name = await self._store.timezone(connection, ask.person_id)
-        return m.TimezoneView(timezone=name or "UTC")
+        return pm.TimezoneView(timezone=name or "UTC")
 
-    async def put_timezone(self, ask: m.TimezonePut) -> m.TimezoneView:
+    async def put_timezone(self, ask: pm.TimezonePut) -> pm.TimezoneView:
         """Change a person's time zone."""
         if not is_timezone(ask.timezone):
             raise InvalidParam("timezone was no IANA name, say Europe/Berlin", field="timezone")
         async with self._database.transaction() as tx:
             await self._store.put_timezone(tx, ask.person_id, ask.timezone)
-        return m.TimezoneView(timezone=ask.timezone)
+        return pm.TimezoneView(timezone=ask.timezone)
 
 
 def is_timezone(name: str) -> bool:

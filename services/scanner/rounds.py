@@ -25,7 +25,7 @@ from libs.common.errors import AppError
 from libs.common.ids import Uuid
 from libs.common.lease import Guard
 from libs.common.memory import give_back
-from libs.common.messages.scan import FeedFrame
+from libs.common.messages.scan_people import FeedFrame
 from libs.common.outbox import Outbox, Relay
 from libs.common.subjects import FEED_TOLD
 from services.scanner import metrics

@@ -7,6 +7,7 @@ from typing import Any
 
 from libs.common.candles import BY_ID as FRAMES
 from libs.common.messages import scan as m
+from libs.common.messages import scan_people as pm
 from libs.common.messages.market import Instrument
 from libs.common.messages.scanner import Evidence
 from services.scanner.catalogue import METHODOLOGY, Pattern
@@ -200,9 +201,9 @@ def watchlist_view(row: Row) -> m.WatchlistView:
     )
 
 
-def monitor_view(monitor: Monitor) -> m.MonitorView:
+def monitor_view(monitor: Monitor) -> pm.MonitorView:
     """A monitor; symbols as the surface writes them."""
-    return m.MonitorView(
+    return pm.MonitorView(
         id=shown_id("mon", monitor.id),
         name=monitor.name,
         symbol_filters=[symbol_view(symbol) for symbol in monitor.symbols],
@@ -213,7 +214,7 @@ def monitor_view(monitor: Monitor) -> m.MonitorView:
     )
 
 
-def feed_event(row: FeedRow) -> m.FeedEvent:
+def feed_event(row: FeedRow) -> pm.FeedEvent:
     """An event that was just written."""
     return stored_event(
         {
@@ -230,9 +231,9 @@ def feed_event(row: FeedRow) -> m.FeedEvent:
     )
 
 
-def stored_event(row: Row) -> m.FeedEvent:
+def stored_event(row: Row) -> pm.FeedEvent:
     """An event of the feed."""
-    return m.FeedEvent(
+    return pm.FeedEvent(
         id=shown_id("evt", row["id"]),
         monitor_id=shown_id("mon", row["monitor_id"]),
         type=row["kind"],

@@ -221,8 +221,8 @@ class KeyResolve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyCreate(msgspec.Struct, frozen=True, kw_only=True):
-    """Make an API key of a person, asked for from the address ``ip``. ``expires_at`` is ISO 8601; ``ip_allow``
-    addresses and networks."""
+    """Make an API key of a person, asked for from the address ``ip``. ``expires_at`` is ISO 8601,
+    ``ip_allow`` addresses and networks."""
 
     person_id: int
     name: str

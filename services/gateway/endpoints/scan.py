@@ -10,6 +10,7 @@ import msgspec
 from libs.common import subjects
 from libs.common.messages import billing
 from libs.common.messages import scan as m
+from libs.common.messages import scan_people as pm
 from libs.common.principal import SessionType
 from services.gateway.endpoints import scan_requests as r
 from services.gateway.endpoints.metered import Metered
@@ -23,7 +24,7 @@ from services.gateway.times import iso_ms
 SCANNER_KEY = Access(frozenset({SessionType.CUSTOMER}), scope="scan")
 PUBLIC_RECORDS, RECENT_RECORDS = 5, 20
 _encode = msgspec.json.Encoder().encode
-_usage = msgspec.json.Decoder(m.UsageView)
+_usage = msgspec.json.Decoder(pm.UsageView)
 
 
 def _done(reply: bytes) -> Answer:
@@ -117,29 +118,29 @@ def _resolve(request: r.ResolveRequest, caller: Caller) -> m.SymbolResolve:
     return m.SymbolResolve(symbol=request.symbol)
 
 
-def _monitor_make(request: r.MonitorRequest, caller: Caller) -> m.MonitorMake:
-    return m.MonitorMake(
+def _monitor_make(request: r.MonitorRequest, caller: Caller) -> pm.MonitorMake:
+    return pm.MonitorMake(
         person_id=person_of(caller), tier=caller.principal.tier, **msgspec.structs.asdict(request)
     )
 
 
-def _monitor(status: str) -> Callable[[Any, Caller], m.MonitorChange]:
-    def ask(request: r.IdRequest, caller: Caller) -> m.MonitorChange:
-        return m.MonitorChange(person_id=person_of(caller), id=request.id, status=status)
+def _monitor(status: str) -> Callable[[Any, Caller], pm.MonitorChange]:
+    def ask(request: r.IdRequest, caller: Caller) -> pm.MonitorChange:
+        return pm.MonitorChange(person_id=person_of(caller), id=request.id, status=status)
 
     return ask
 
 
-def _feed(request: r.FeedRequest, caller: Caller) -> m.FeedAsk:
-    return m.FeedAsk(person_id=person_of(caller), **msgspec.structs.asdict(request))
+def _feed(request: r.FeedRequest, caller: Caller) -> pm.FeedAsk:
+    return pm.FeedAsk(person_id=person_of(caller), **msgspec.structs.asdict(request))
 
 
-def _feed_ack(request: r.FeedAckRequest, caller: Caller) -> m.FeedAck:
-    return m.FeedAck(person_id=person_of(caller), event_ids=request.event_ids)
+def _feed_ack(request: r.FeedAckRequest, caller: Caller) -> pm.FeedAck:
+    return pm.FeedAck(person_id=person_of(caller), event_ids=request.event_ids)
 
 
-def _usage_ask(request: Any, caller: Caller) -> m.UsageAsk:
-    return m.UsageAsk(person_id=person_of(caller), tier=caller.principal.tier)
+def _usage_ask(request: Any, caller: Caller) -> pm.UsageAsk:
+    return pm.UsageAsk(person_id=person_of(caller), tier=caller.principal.tier)
 
 
 def _quota_ask(answer: bytes, caller: Caller) -> billing.QuotaAsk:
@@ -156,8 +157,8 @@ def _with_quota(answer: bytes, state: billing.QuotaState | None) -> bytes:
     return _encode(msgspec.structs.replace(usage, quota={"scans": scans}))
 
 
-def _timezone_put(request: r.TimezoneRequest, caller: Caller) -> m.TimezonePut:
-    return m.TimezonePut(person_id=person_of(caller), timezone=request.timezone)
+def _timezone_put(request: r.TimezoneRequest, caller: Caller) -> pm.TimezonePut:
+    return pm.TimezonePut(person_id=person_of(caller), timezone=request.timezone)
 
 
 SCANS = (
@@ -356,7 +357,7 @@ MONITORS = (
         request=r.MonitorRequest,
         command=subjects.MONITOR_MAKE,
         message=_monitor_make,
-        response=m.MonitorView,
+        response=pm.MonitorView,
         status=201,
         errors=("symbol_not_supported", "limit_reached"),
     ),
@@ -368,7 +369,7 @@ MONITORS = (
         agents=True,
         command=subjects.MONITOR_LIST,
         message=_own,
-        response=m.MonitorsView,
+        response=pm.MonitorsView,
     ),
     *(
         scan_row(
@@ -381,7 +382,7 @@ MONITORS = (
             request=r.IdRequest,
             command=subjects.MONITOR_SET,
             message=_monitor(status),
-            response=m.MonitorView,
+            response=pm.MonitorView,
             errors=("not_found",),
         )
         for verb, status, summary in (
@@ -413,7 +414,7 @@ MONITORS = (
         request=r.FeedRequest,
         command=subjects.FEED_LIST,
         message=_feed,
-        response=m.FeedPage,
+        response=pm.FeedPage,
     ),
     scan_row(
         "GET",
@@ -434,7 +435,7 @@ MONITORS = (
         request=r.FeedAckRequest,
         command=subjects.FEED_ACK,
         message=_feed_ack,
-        response=m.FeedAcked,
+        response=pm.FeedAcked,
     ),
     scan_row(
         "GET",
@@ -443,7 +444,7 @@ MONITORS = (
         agents=True,
         command=subjects.SCAN_USAGE,
         message=_usage_ask,
-        response=m.UsageView,
+        response=pm.UsageView,
         then=Then(subjects.QUOTA_STATE, _quota_ask, _with_quota),
     ),
     scan_row(
@@ -453,7 +454,7 @@ MONITORS = (
         agents=True,
         command=subjects.TIMEZONE_GET,
         message=_own,
-        response=m.TimezoneView,
+        response=pm.TimezoneView,
     ),
     scan_row(
         "PUT",
@@ -464,7 +465,7 @@ MONITORS = (
         agents=True,
         command=subjects.TIMEZONE_PUT,
         message=_timezone_put,
-        response=m.TimezoneView,
+        response=pm.TimezoneView,
     ),
 )
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from libs.common.bus import encode
 from libs.common.bus_nats import NatsBus
 from libs.common.ids import Uuid
-from libs.common.messages.scan import FeedEvent, FeedFrame
+from libs.common.messages.scan_people import FeedEvent, FeedFrame
 from libs.common.subjects import FEED_TOLD
 from services.scanner.catalogue import PATTERNS
 from services.scanner.contexts import visual_code
