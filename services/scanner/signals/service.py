@@ -242,7 +242,10 @@ class Signals:
 
     async def put_assets(self, ask: m.AssetsPut) -> m.AssetsTaken:
         """Add or replace assets; in force for the next question."""
-        assets = checked(ask.assets)
+        assets = [
+            msgspec.structs.replace(asset, market=self._market.known(asset.market) or asset.market)
+            for asset in checked(ask.assets)
+        ]
         await self._writer.put_assets(assets)
         self._rounds.due.set()
         return m.AssetsTaken(taken=len(assets), assets=len(self._writer.assets))

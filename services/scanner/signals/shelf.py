@@ -201,7 +201,7 @@ class Shelf:
         if wanted.cmc_id is not None:
             yield of("cmc") == wanted.cmc_id
         if wanted.sentiment:
-            yield np.isin(of("sentiment"), [SENTIMENTS.index(name) for name in wanted.sentiment])
+            yield np.array([name in wanted.sentiment for name in SENTIMENTS])[of("sentiment")]
         if wanted.timeframe_id is not None:
             yield of("timeframe") == wanted.timeframe_id
         if wanted.min_confidence > 0.0:

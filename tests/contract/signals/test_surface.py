@@ -27,7 +27,7 @@ FIELDS = [
     "narratives",
     "graphData",
 ]
-CHAINS = {1027: ["Ethereum"], **{asset["cmcId"]: asset["chains"] for asset in ASSETS}}
+CHAINS: dict[Any, Any] = {1027: ["Ethereum"], **{asset["cmcId"]: asset["chains"] for asset in ASSETS}}
 
 
 async def page(caller: Caller, body: Any = None, query: str = "") -> dict[str, Any]:

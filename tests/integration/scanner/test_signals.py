@@ -121,7 +121,7 @@ async def test_what_a_signal_shows_is_of_the_bars_before_it(rig: Rig) -> None:
         tags=["fx"],
         circulating=10.0,
         total=20.0,
-        market="EURUSD",
+        market="eurusd",  # looked up as every symbol is
     )
     before = await rig.ask(subjects.ASSET_REGISTRY, m.RegistryAsk())
     taken = await rig.ask(subjects.ASSET_REGISTRY_PUT, m.AssetsPut(assets=[supplies]))
