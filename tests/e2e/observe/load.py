@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.client import Client
 from tests.integration.notifier.receivers import Receiver, open_receiver, status
 
 SYMBOLS = ("EURUSD", "BTCUSD", "ETHUSD")
+ORDER_EVERY = 5  # rounds: floating profit is told a second after an account's last order
 MISTAKE_EVERY = 20  # rounds between two wrong passwords of one person
 PERIOD_S = 0.5  # between two rounds of one person: a tenth of what the limits let through
 READS = (
@@ -31,6 +33,13 @@ READS = (
     "/v1/platforms",
     "/api/v1/patterns",
     "/nowhere",
+)
+_ALERT = {"symbol": "BTCUSD", "side": 0, "condition": 2, "repeat_mode": 0}
+ALERTS = (("/price_alert", {**_ALERT, "target_price": 1.0}),)  # the next tick fires it
+ORDERS = (
+    ("/trade/open", {"symbol": "BTCUSD", "cmd": 0, "volume": 1, "sl": 0, "tp": 0}),
+    ("/trade/open", {"symbol": "EURUSD", "cmd": 1, "volume": 1, "sl": 0, "tp": 0}),
+    ("/trade/open", {"symbol": "NOSUCH", "cmd": 0, "volume": 1, "sl": 0, "tp": 0}),
 )
 TOOL = {
     "jsonrpc": "2.0",
@@ -96,14 +105,13 @@ def _read(data: Path, name: str) -> Any:
 async def _busy(client: Client, end: float) -> int:
     loop = asyncio.get_running_loop()
     counted = 0
-    never = {"symbol": "BTCUSD", "side": 0, "condition": 2, "repeat_mode": 0, "target_price": 1e9}
-    await client.ask("POST", "/price_alert", never)
+    await client.ask("POST", "/price_alert", {**_ALERT, "target_price": 1e9})  # stays armed
     rounds = 0
     while loop.time() < end:
         if rounds % MISTAKE_EVERY == 0:
             await client.ask("POST", "/sign/in", {"login": client.login, "password": "not hers"})
+        counted += await _round(client, ORDERS if rounds % ORDER_EVERY == 0 else ALERTS)
         rounds += 1
-        counted += await _round(client)
         await asyncio.sleep(PERIOD_S)
     return counted
 
@@ -119,22 +127,11 @@ async def _agent(session: aiohttp.ClientSession, url: str, end: float) -> int:
     return counted
 
 
-async def _round(client: Client) -> int:
+async def _round(client: Client, writes: Sequence[tuple[str, dict[str, Any]]]) -> int:
     asked = [client.ask("GET", path) for path in READS]
-    asked += [client.ask("POST", path, body) for path, body in _writes()]
+    asked += [client.ask("POST", path, body) for path, body in writes]
     answers = await asyncio.gather(*asked, return_exceptions=True)
     return sum(1 for answer in answers if not isinstance(answer, BaseException))
-
-
-def _writes() -> list[tuple[str, dict[str, Any]]]:
-    """Orders, one refused; an alert that the next tick fires."""
-    alert = {"symbol": "BTCUSD", "side": 0, "condition": 2, "repeat_mode": 0}
-    return [
-        ("/trade/open", {"symbol": "BTCUSD", "cmd": 0, "volume": 1, "sl": 0, "tp": 0}),
-        ("/trade/open", {"symbol": "EURUSD", "cmd": 1, "volume": 1, "sl": 0, "tp": 0}),
-        ("/trade/open", {"symbol": "NOSUCH", "cmd": 0, "volume": 1, "sl": 0, "tp": 0}),
-        ("/price_alert", {**alert, "target_price": 1.0}),
-    ]
 
 
 async def _listen(client: Client) -> None:
