@@ -141,6 +141,7 @@ SETTINGS: dict[str, Setting] = {
     ),
     "LLM_URL": Setting("OpenAI-compatible address that may reword texts; empty switches it off"),
     "ASSETS_FILE": Setting("JSON file of assets for the signals surface, as `PUT /admin/assets` takes them"),
+    "TEXTS_DIR": Setting("folder of *.jsonl files with texts that signals take into account; empty: none"),
     "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
     "SCANNER_TIMEFRAMES": Setting(
         "comma-separated timeframes the scanner follows", "1m,5m,15m,30m,1h,4h,1d,1w,1M"

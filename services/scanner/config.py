@@ -14,6 +14,7 @@ class ScannerConfig(ServiceConfig, frozen=True, kw_only=True):
     scanner_backfill_bars: int = 5_000
     scanner_record_days: int = 90
     assets_file: str = ""
+    texts_dir: str = ""
     public_url: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 8080

@@ -53,7 +53,9 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
         market, evidence, watching = Market(base.bus), EvidenceBook(), Watching()
         following = Following(base.bus, market, config.timeframes)
         history = History(market, following)
-        signals, signal_rounds = build_signals(base, market, following, config.assets_file, lease)
+        signals, signal_rounds = build_signals(
+            base, market, following, config.assets_file, lease, config.texts_dir
+        )
         drawer = Drawer(base.clock)
         stack.push_async_callback(drawer.close)
         rounds = Rounds(

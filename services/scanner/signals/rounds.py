@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ from services.scanner.signals.generation import Memory
 from services.scanner.signals.performance import after, outcome_of
 from services.scanner.signals.record import Entry, entry_of
 from services.scanner.signals.store import Place, SignalStore
+from services.scanner.signals.texts import Document, texts_of
 from services.scanner.signals.titles import words_of
 from services.scanner.signals.triggers import Texts
 from services.scanner.signals.walking import Inputs, Looked, context_of, step_of, walk
@@ -48,6 +49,14 @@ IDLE_S = 5.0
 RETRY_S_MAX = 10.0
 
 
+class TextSource(Protocol):
+    """Who has texts."""
+
+    async def documents(self) -> list[Document]:
+        """All there are."""
+        ...
+
+
 class SignalRounds:
     """Looks at closed bars; ``due`` says that some may have closed."""
 
@@ -60,8 +69,10 @@ class SignalRounds:
         database: Database,
         store: SignalStore,
         pools: PoolSource,
+        texts: TextSource | None,
         clock: Clock,
     ) -> None:
+        self._texts = texts
         self._market = market
         self._following = following
         self._writer = writer
@@ -117,17 +128,18 @@ class SignalRounds:
         waiting = [asset for asset in self._writer.assets.values() if self._has_news(asset)]
         tokens = sorted({asset.token for asset in waiting if asset.token})
         known = await self._pools.pools(tokens)
+        documents = await self._texts.documents() if waiting and self._texts is not None else []
         for asset in waiting:
             if self._stopping:
                 return
-            await self._look(asset, known.get(asset.token))
+            await self._look(asset, known.get(asset.token), documents)
 
     def _has_news(self, asset: Asset) -> bool:
         place = self._following.places.get((asset.market, LIVE.name))
         done_ms = self._writer.places.get(_place(asset, LIVE), (0, None))[0]
         return place is not None and place.ring.last_ms > done_ms
 
-    async def _look(self, asset: Asset, pools: Pools | None) -> None:
+    async def _look(self, asset: Asset, pools: Pools | None, documents: Sequence[Document]) -> None:
         ring = self._following.places[asset.market, LIVE.name].ring
         bars = bars_of_columns(ring.columns().copy())
         place = _place(asset, LIVE)
@@ -139,6 +151,9 @@ class SignalRounds:
         now_ms = self._clock.now_ms()
         fresh = pools if now_ms - last_ms <= LIVE.span_ms else None
         inputs = await self._inputs(asset, last_ms - context_of(LIVE) * LIVE.span_ms, last_ms, fresh)
+        said = texts_of(documents, asset, last_ms) if now_ms - last_ms <= LIVE.span_ms else None
+        if said is not None:
+            inputs = Inputs(inputs.pools, {last_ms: said, **inputs.texts})
         looked = await self._walked(bars, LIVE, first, memory, inputs)
         entries = [
             self._entry(asset, LIVE, bars, one, live=one.at == len(bars) - 1 and now_ms - last_ms <= HOUR_MS)
@@ -151,7 +166,7 @@ class SignalRounds:
                 done_ms=int(bars.open_ms[-1]),
                 memory=looked[-1].memory if looked else Memory(),
                 entries=entries,
-                inputs=[(last_ms, _json(fresh), None)] if fresh is not None else (),
+                inputs=[(last_ms, _json(fresh), _json(said))] if fresh or said else (),
             )
         )
         await self._settle(asset.market, LIVE, bars)
@@ -270,5 +285,5 @@ def _place(asset: Asset, frame: Timeframe) -> Place:
     return asset.cmc_id, frame.id, asset.market
 
 
-def _json(pools: Pools) -> str:
-    return msgspec.json.encode(pools).decode()
+def _json(given: Pools | Texts | None) -> str | None:
+    return None if given is None else msgspec.json.encode(given).decode()

@@ -11,6 +11,7 @@ from services.scanner.asking import Market
 from services.scanner.following import Following
 from services.scanner.signals.asking import Pricing
 from services.scanner.signals.assets import Asset, read_file
+from services.scanner.signals.feeds.folder import Folder
 from services.scanner.signals.rounds import SignalRounds
 from services.scanner.signals.service import Signals
 from services.scanner.signals.store import SignalStore
@@ -18,7 +19,7 @@ from services.scanner.signals.writer import Writer
 
 
 def build_signals(
-    base: Base, market: Market, following: Following, assets_file: str, guard: Guard
+    base: Base, market: Market, following: Following, assets_file: str, guard: Guard, texts_dir: str
 ) -> tuple[Signals, SignalRounds]:
     """The use cases, and the rounds that make what they tell of."""
     store = SignalStore()
@@ -30,6 +31,7 @@ def build_signals(
         database=base.database,
         store=store,
         pools=Pricing(base.bus),
+        texts=Folder(texts_dir) if texts_dir else None,
         clock=base.clock,
     )
     signals = Signals(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from libs.common import subjects
@@ -180,3 +181,37 @@ async def test_a_scanner_that_starts_anew_goes_on_where_it_was(
             assert [row["hash"] for row in rows[: len(first)]] == [row["hash"] for row in first]
             page = await rig.ask(subjects.SIGNAL_LIST, m.SignalsAsk(limit=1))
             assert page.data.total == len(rows)
+
+
+async def test_a_burst_of_texts_is_told_and_kept_for_a_back_fill(
+    database: Callable[[str], Awaitable[Database]], bus: NatsBus, tmp_path: Path
+) -> None:
+    bars = bars_of_series(400)
+    lines = [
+        {
+            "id": str(n),
+            "title": f"Bitcoin rallies, says {who}",
+            "source": who,
+            "publishedAt": START.isoformat(),
+        }
+        for n, who in enumerate(("ann", "bob", "cat", "dan", "eve"))
+    ]
+    (tmp_path / "news.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    clock = ManualClock(START)
+    market, scanner = await database("market"), await database("scanner")
+    async with (
+        open_rig(market, bus, clock=clock),
+        open_scanner(scanner, bus, clock, texts_dir=str(tmp_path)) as app,
+    ):
+        rig = Rig(bus, clock, market, scanner, app)
+        await rig.load("BTC/USDT", "1h", bars)
+        await looked(rig, bars[-1][0])
+        page = await rig.ask(subjects.SIGNAL_LIST, m.SignalsAsk(trigger=["text_burst"], evidence=True))
+        (signal,) = (json.loads(bytes(raw)) for raw in page.data.data)
+        assert signal["recordedAt"] == iso_ms(bars[-1][0] + HOUR_MS)
+        assert "news-burst" in signal["tags"]
+        (said,) = (part for part in signal["components"] if part["name"] == "txt")
+        assert (said["value"], said["quality"]) == (0.5, 1.0)
+        ask = m.BackfillAsk(timeframe="1h", from_ms=bars[-48][0] + HOUR_MS, cmc_id=BTC)
+        again = await rig.ask(subjects.SIGNAL_BACKFILL, ask)
+        assert (again.signals, again.new_signals) == (len(await record(rig)), 0)
