@@ -103,7 +103,7 @@ class Writer:
     async def find(self, wanted: Wanted, limit: int, offset: int, before: tuple[int, object] | None) -> Page:
         """A page, as ``Shelf.find``; positions are those of the table."""
         shelf = self.shelf
-        if len(shelf) < LARGE:
+        if len(shelf) < LARGE or wanted == Wanted():
             page = shelf.find(wanted, limit, offset, before)  # type: ignore[arg-type]
         else:
             async with self._lock:  # lists grow while signals are added
