@@ -9,6 +9,7 @@ are texts and are read as the field's type. Unknown fields are ignored. Whatever
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,6 +22,9 @@ from services.gateway.endpoints.row import Endpoint
 from services.gateway.errors import BodyUnreadable
 
 QUERY_FIELDS_MAX = 100
+DEPTH_MAX = 100
+# A text without an end reaches to the end of the body: every byte is looked at once.
+_BRACKETS = re.compile(rb'[\[\]{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 _object = msgspec.json.Decoder(dict[str, Any])
 _MISSING = "Object missing required field "
@@ -42,6 +46,7 @@ class RequestReader:
 
     def read(self, body: bytes, query: str, path: Mapping[str, str]) -> Any:
         """The request struct."""
+        _refuse_deep(body)
         if body and _NUL_ESCAPED in body:
             _refuse_nul(_read_object(body))
         if not query and not path and not self._rest:
@@ -95,6 +100,25 @@ class RequestReader:
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidData(f"{name}: Expected a finite number")
         return value
+
+
+def _refuse_deep(body: bytes) -> None:
+    """Refuse what is nested deeper than any request of ours.
+
+    The decoder asks Python's recursion limit, which any library may raise for the whole process: then a deep
+    body would end the process instead of the call. Flat bodies cost two counts.
+    """
+    if body.count(b"[") + body.count(b"{") <= DEPTH_MAX:
+        return
+    depth = 0
+    for found in _BRACKETS.finditer(body):
+        token = found.group()
+        if token in b"[{":
+            depth += 1
+            if depth > DEPTH_MAX:
+                raise BodyUnreadable("the body is nested too deeply")
+        elif token in b"]}":
+            depth -= 1
 
 
 def _read_object(body: bytes) -> dict[str, Any]:

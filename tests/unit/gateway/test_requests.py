@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -117,6 +118,21 @@ def test_a_value_that_can_not_be_read_names_its_field(body: object, query: str, 
 def test_a_body_that_is_no_json_object_of_ours_is_refused(body: bytes) -> None:
     refusal(body)
     refusal(body, "login=1")
+
+
+def test_a_deep_body_is_refused_whatever_the_recursion_limit_and_a_wide_one_is_not() -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(200_000)  # as some libraries do when they are imported
+    try:
+        deep = b'{"symbol":"A","a":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
+        assert "nested too deeply" in str(refusal(deep))
+        wide = b'{"symbol":"A","a":[' + b",".join([b"[1]"] * 5_000) + b"]}"
+        assert read(wide).symbol == "A"
+        text = b'{"symbol":"A","a":"' + b"[" * 5_000 + b'\\"' + b"{" * 5_000 + b'"}'
+        assert read(text).symbol == "A"
+        refusal(b"[" * 200 + b'"' + b'\\"' * 500_000)  # takes hours where a text without an end is tried anew
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_an_escaped_backslash_before_u0000_is_a_text_like_any_other() -> None:
