@@ -262,8 +262,10 @@ async def check_consumers(patient: Patient) -> str:
         if metric.name == "tradewind_nats_consumer_pending_messages"
         for sample in metric.samples
     ]
+    if not found or all(metric.name == "tradewind_nats_up" for metric in found):
+        raise Unsound(f"nats-server does not answer its monitor: {_START}")
     if not behind:
-        raise Unsound(f"nats-server tells of no consumers: {_START}")
+        return "no service of this stack consumes anything"
     slow = [f"{name} ({count})" for count, name in sorted(behind, reverse=True) if count > _BEHIND_MAX]
     if slow:
         raise Unsound(f"behind: {', '.join(slow)}: is the service ready? see tradewind status")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from libs.common.clock import SystemClock
+from libs.common.config import ServiceConfig
 from libs.common.ids import CountedIds
 from libs.common.messages.notifier import Notice, NotificationFrame
 from libs.common.subjects import COMMANDS, MAIL_SEND, NOTIFICATION_PUSH
@@ -67,7 +68,7 @@ class Caught(Outbound):
     """Keeps what would go out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("test")
         self.calls: list[tuple[bytes, dict[str, str]]] = []
 
     async def to_anywhere(self, text: str, body: bytes, headers: Any, *, method: str = "POST") -> Answer:
@@ -113,7 +114,7 @@ def test_a_webhook_body_says_what_and_when_in_utc(data: dict[str, Any], created_
 
 def test_the_readme_names_every_setting_of_the_notifier() -> None:
     readme = (Path(__file__).parents[3] / "services/notifier/README.md").read_text(encoding="utf-8")
-    common = {"nats_url", "database_url", "metrics_port", "metrics_host", "log_level", "process_index"}
+    common = {field.name for field in msgspec.structs.fields(ServiceConfig)}
     for field in msgspec.structs.fields(NotifierConfig):
         if field.name not in common:
             assert f"_{field.name.upper()}" in readme, field.name

@@ -15,7 +15,6 @@ from tests.facilitator import new_account
 from tests.tools import npm_packages
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-pytest_plugins = ("tests.contract.billing.conftest",)
 PACKAGES = ("node@22", "@x402/fetch@2.27.0", "@x402/evm@2.27.0", "x402-fetch@1.2.0", "viem@2.48.11")
 SCRIPT = Path(__file__).with_name("pay.mjs")
 

@@ -237,8 +237,10 @@ def live(
         told = [Fact(*event) for event in events.get(int(row[0]), ())]
         steps = [place.judge([] if late else told)]
         place.apply(steps[0])
+        heard: list[Fact] = []
         for fact in told if late else []:
-            outcomes = place.judge([*place.facts, fact], again=True)
+            heard.append(fact)
+            outcomes = place.judge(heard, again=True)
             place.apply(outcomes)
             steps.append(outcomes)
         found += [outcome.hit for outcomes in steps for outcome in outcomes if outcome.hit is not None]
