@@ -25,6 +25,7 @@ from libs.common.roles import ensure_roles
 from tests.integration.common.test_nats_tls import certificate
 from tests.tools import debian_tool
 
+pytestmark = pytest.mark.e2e  # it borrows Debian's PostgreSQL, which only root may install
 PASSWORD = "of the administrator"
 
 
