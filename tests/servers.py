@@ -18,8 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from deploy.local.errors import PortTaken
 from deploy.local.nats import EmbeddedNats
 from deploy.local.ports import choose_ports
 from deploy.local.postgres import DATABASE, SUPERUSER, EmbeddedPostgres
@@ -28,6 +29,7 @@ from deploy.local.processes import wait_until
 
 POSTGRES_IMAGE = "postgres:18"
 NATS_IMAGE = "nats:2.15"
+PORT_TRIES = 5
 
 
 class _Server(Protocol):
@@ -36,6 +38,9 @@ class _Server(Protocol):
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
+
+
+S = TypeVar("S", bound=_Server)
 
 
 class NotOurs:
@@ -107,20 +112,23 @@ def open_postgres(folder: Path, *, durable: bool = False, private: bool = False)
         yield PostgresServer(given, NotOurs())
         return
     password = secrets.token_urlsafe(18)
-    port = choose_ports(["postgres"], seed=str(folder))["postgres"]
     if docker_answers():
+        port = choose_ports(["postgres"], seed=str(folder))["postgres"]
         with _postgres_container(port, password, durable=durable) as server:
             yield PostgresServer(f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{port}/{DATABASE}", server)
         return
     folder.mkdir(parents=True, exist_ok=True)
     way = find_way(folder / "postgres", stack_id=f"test-{secrets.token_hex(8)}")
-    postgres = EmbeddedPostgres(
-        way, port=port, password=password, log=folder / "postgres.log", durable=durable
-    )
-    server = _WheelPostgres(postgres)
-    server.start()
+
+    def begin(attempt: int) -> _WheelPostgres:
+        chosen = choose_ports(["postgres"], seed=f"{folder} {attempt}")["postgres"]
+        log = folder / "postgres.log"
+        made = EmbeddedPostgres(way, port=chosen, password=password, log=log, durable=durable)
+        return _started(_WheelPostgres(made))
+
+    server = _on_a_free_port(begin)
     try:
-        yield PostgresServer(postgres.dsn, server)
+        yield PostgresServer(server.postgres.dsn, server)
     finally:
         server.stop()
         shutil.rmtree(way.data, ignore_errors=True)
@@ -145,18 +153,30 @@ def open_nats(
         return
     if users is not None and passwords is None:
         passwords = {name: secrets.token_urlsafe(18) for name in users}
-    ports = choose_ports(["nats", "nats_monitor"], seed=str(folder))
-    nats = EmbeddedNats(
-        folder / "nats",
-        port=ports["nats"],
-        monitor_port=ports["nats_monitor"],
-        log=folder / "nats.log",
-        users=users,
-        passwords=passwords,
-        durable=durable,
-    )
-    with _nats_container(nats, ports) if docker_answers() else _wheel_nats(nats) as server:
-        yield NatsServer(nats.url(), server, passwords or {})
+
+    def made(attempt: int) -> tuple[EmbeddedNats, dict[str, int]]:
+        ports = choose_ports(["nats", "nats_monitor"], seed=f"{folder} {attempt}")
+        nats = EmbeddedNats(
+            folder / "nats",
+            port=ports["nats"],
+            monitor_port=ports["nats_monitor"],
+            log=folder / "nats.log",
+            users=users,
+            passwords=passwords,
+            durable=durable,
+        )
+        return nats, ports
+
+    if docker_answers():
+        nats, ports = made(0)
+        with _nats_container(nats, ports) as container:
+            yield NatsServer(nats.url(), container, passwords or {})
+        return
+    server = _on_a_free_port(lambda attempt: _started(_WheelNats(made(attempt)[0])))
+    try:
+        yield NatsServer(server.nats.url(), server, passwords or {})
+    finally:
+        server.stop()
 
 
 @cache
@@ -207,14 +227,20 @@ class _WheelNats:
         self.nats.kill()
 
 
-@contextmanager
-def _wheel_nats(nats: EmbeddedNats) -> Iterator[_Server]:
-    server = _WheelNats(nats)
+def _started(server: S) -> S:
     server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    return server
+
+
+def _on_a_free_port(begin: Callable[[int], S]) -> S:
+    """Start a server; on other ports when somebody took the chosen ones meanwhile."""
+    for attempt in range(PORT_TRIES):
+        try:
+            return begin(attempt)
+        except PortTaken:
+            if attempt == PORT_TRIES - 1:
+                raise
+    raise AssertionError("not reached")
 
 
 @dataclass
