@@ -20,6 +20,7 @@ ACCOUNTS = range(1_000_000, 1_001_000)
 CASES = {"hot: 2 accounts": ACCOUNTS[:2], "spread: 1,000 accounts": ACCOUNTS}
 TIMES = {"hot: 2 accounts": 4.0, "spread: 1,000 accounts": 2.0}
 OUTSTANDING = 256
+NAIVE_LATE = 0.02  # of the naive handler's orders may come too late to be acked
 P99_MS_MAX = 25.0
 FIGURES = {
     "acked per s": ",.0f",
@@ -98,6 +99,7 @@ def measure(
                     print(f"{case} · round {number} · {side}: {_shown(figures)}", flush=True)
                 rate = comparisons[case].rounds[OURS][-1]["acked per s"] / 2
                 half = load.ask({"side": OURS, "logins": list(accounts), "seconds": seconds, "rate": rate})
+                half.pop("last refusal")
                 halves[case].append(half)
                 print(f"{case} · round {number} · at half load: {_shown(half)}", flush=True)
     return comparisons, halves
@@ -109,8 +111,11 @@ def flood(load: Child, side: str, accounts: list[int], seconds: float, pid: int)
     found: dict[str, Any] = load.ask(
         {"side": side, "logins": accounts, "seconds": seconds, "outstanding": OUTSTANDING}
     )
-    if found.pop("refused"):
-        raise RuntimeError(f"{side} refused orders")
+    refused = found.pop("refused")
+    # Of many that wait for one row's lock PostgreSQL lets some wait past the deadline: those are not acked.
+    if refused > (0 if side == OURS else NAIVE_LATE * found["acked per s"] * seconds):
+        raise RuntimeError(f"{side} refused {refused} orders: {found['last refusal']}")
+    found.pop("last refusal")
     used = cpu_s(pid) - before
     return {**found, "server CPU µs per order": 1e6 * used / (found["acked per s"] * seconds)}
 

@@ -47,6 +47,7 @@ class Caller:
         ]
         self._next = 0
         self.acked = self.refused = 0
+        self.last_refusal = ""
         self.took_s: list[float] = []
 
     async def one(self, due: float | None = None) -> None:
@@ -56,8 +57,9 @@ class Caller:
         begun = time.perf_counter() if due is None else due
         try:
             await self._bus.request_bytes(self._command, ask)
-        except AppError:
+        except AppError as e:
             self.refused += 1
+            self.last_refusal = str(e)
             return
         self.acked += 1
         self.took_s.append(time.perf_counter() - begun)
@@ -104,6 +106,7 @@ async def main(config: dict[str, Any]) -> None:
         return {
             "acked per s": caller.acked / took,
             "refused": caller.refused,
+            "last refusal": caller.last_refusal,
             "p50 ms": 1000 * times[len(times) // 2],
             "p99 ms": 1000 * times[int(len(times) * 0.99)],
             "load CPU share": (time.process_time() - cpu) / took,
