@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import pytest_asyncio
@@ -21,6 +22,7 @@ PROXY = "127.0.0.9"  # the one address whose word on a caller's country counts
 PAIR = "TST/USDT"
 WAVE = "WAV/USDT"
 SHORT = "NEW/USDT"
+PEOPLE = count()  # an address that was there before gets no second starter credit
 BARS = walk(21, 1_400, decimals=2)
 
 
@@ -93,6 +95,6 @@ async def town(stack: House) -> AsyncIterator[Town]:
 async def key(town: Town) -> Caller:
     """A key made by e-mail, with its starter credit."""
     caller = town.stranger()
-    made = await caller.done("POST", "/v1/keys", {"email": f"{id(caller)}@example.com"})
+    made = await caller.done("POST", "/v1/keys", {"email": f"key-{next(PEOPLE)}@example.com"})
     caller.token, caller.email = made["key"], made["keyId"]
     return caller

@@ -30,7 +30,8 @@ def nested(depth: int) -> dict[str, Any]:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"when": nested(4)}, "deeper"),
-    ({"when": nested(250)}, "deeper"),
+    ({"when": nested(40)}, "deeper"),
+    ({"when": nested(250)}, "too deeply"),
     ({"when": {"type": "any", "of": [{"type": "all", "of": [PRICE] * 3}] * 2}}, "6 conditions"),
     ({"when": {**PRICE, "colour": "red"}}, "colour"),
     ({"colour": "red"}, "colour"),
