@@ -67,22 +67,24 @@ class Briefs:
         """The newest candles and their structure; remembered for the holder's next delta."""
         symbol, bars = await self._bars(ask.ticker, ask.timeframe, ask.limit, CANDLES_MIN)
         now = _with_decimals(snapshot(bars), ask.decimals)
+        evidence = await self._keeper.evidence(ask.timeframe, now) if ask.evidence else None
+        source = await self._source.source(symbol, ask.timeframe)
         if ask.holder:
             await self._look(ask.holder, symbol, ask.timeframe, seen_of(now))
-        evidence = await self._keeper.evidence(ask.timeframe, now) if ask.evidence else None
-        return await self._brief(symbol, ask.timeframe, bars, now, ask.fields, evidence)
+        return self._brief(symbol, ask.timeframe, source, bars, now, ask.fields, evidence)
 
     async def delta(self, ask: m.DeltaAsk) -> m.Delta:
         """What is new since the holder's last look, with the brief when there is something."""
         symbol, bars = await self._bars(ask.ticker, ask.timeframe, ask.limit, CANDLES_MIN)
         now = _with_decimals(snapshot(bars), ask.decimals)
         seen = seen_of(now)
+        source = await self._source.source(symbol, ask.timeframe)  # before the look: what fails tells no news
         before = await self._look(ask.holder, symbol, ask.timeframe, seen) if ask.holder else None
         notes = notes_of(before, seen)
         news = m.DeltaNews(changed=bool(notes), sym=symbol, tf=ask.timeframe, notes=notes)
         if not notes:
             return m.Delta(delta=news, disclaimer=rendering.DISCLAIMER)
-        brief = await self._brief(symbol, ask.timeframe, bars, now)
+        brief = self._brief(symbol, ask.timeframe, source, bars, now)
         return m.Delta(delta=news, brief=brief, disclaimer=rendering.DISCLAIMER)
 
     async def candles(self, ask: m.CandlesAsk) -> m.Candles:
@@ -109,7 +111,8 @@ class Briefs:
         for timeframe in dict.fromkeys(ask.timeframes):
             symbol, bars = await self._bars(ask.ticker, timeframe, ask.limit, CANDLES_MIN)
             now = snapshot(bars)
-            briefs[timeframe] = await self._brief(symbol, timeframe, bars, now)
+            source = await self._source.source(symbol, timeframe)
+            briefs[timeframe] = self._brief(symbol, timeframe, source, bars, now)
             trends[timeframe] = now.regime.trend
         alignment = rendering.alignment_of(trends)
         return m.Multi(briefs=briefs, alignment=alignment, disclaimer=rendering.DISCLAIMER)
@@ -142,10 +145,11 @@ class Briefs:
             raise CandlesFailed(f"the candles of {symbol} {timeframe} can't be used: {fault}")
         return symbol, bars
 
-    async def _brief(
+    def _brief(
         self,
         symbol: str,
         timeframe: str,
+        source: str,
         bars: Bars,
         now: Snapshot,
         fields: Sequence[m.Section] | None = None,
@@ -154,7 +158,7 @@ class Briefs:
         wants_candles = fields is None or "candles" in fields
         wants_analysis = fields is None or any(field != "candles" for field in fields)
         return m.Brief(
-            header=rendering.header_of(symbol, timeframe, await self._source.source(symbol, timeframe), bars),
+            header=rendering.header_of(symbol, timeframe, source, bars),
             codec=rendering.codec_of(bars, now) if wants_candles else UNSET,
             analysis=rendering.analysis_of(symbol, timeframe, now, fields, evidence)
             if wants_analysis

@@ -27,6 +27,14 @@ class CandlesFailed(AppError):
     retry = Retry.LATER
 
 
+class NotCounted(AppError):
+    """What came after earlier formations is still being counted; nothing was charged. Try again shortly."""
+
+    code = "UPSTREAM_ERROR"
+    http_status = 502
+    retry = Retry.LATER
+
+
 class PlacesMoved(Exception):
     """Bars were judged by somebody else meanwhile: nothing was written, the state is loaded again."""
 

@@ -1,8 +1,9 @@
 """Keeps what came after earlier formations, and which formations show now.
 
 Lifecycle: counted when somebody asks first, and again when what is there is old; meanwhile the old is given.
-Of thousands of symbols the first to ask get an answer without it, while counting goes on. Counting reads
-closed candles and stored detections, so nothing in it knows more than was known at its bar.
+Of thousands of symbols the first to ask are refused while counting goes on (``NotCounted``): an answer
+without it would be paid for and say nothing. A count for which no candles could be read is none. Counting
+reads closed candles and stored detections, so nothing in it knows more than was known at its bar.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from libs.common.symbols import FIAT, pair_of
 from services.scanner.bars import Bars
 from services.scanner.brief_store import BriefStore
 from services.scanner.constants import ANALOG_CANDLES, EVIDENCE_HORIZON
+from services.scanner.errors import CandlesFailed, NotCounted
 from services.scanner.experience import Experience, Occurrence
 from services.scanner.rendering import evidence_of, line_of_table
 from services.scanner.snapshot import Snapshot
@@ -31,7 +33,8 @@ log = structlog.get_logger()
 OLD_S = 600.0  # counted again after this, or after a hundred times what counting took
 EMPTY_S = 2.0  # that nothing is there yet is not believed for long
 OLD_FACTOR = 100.0
-PATIENCE_S = 4.0  # how long the first ones who ask wait; then they are told without it
+PATIENCE_S = 4.0  # how long the first ones who ask wait; then they are told to come again
+RETRY_AFTER_S = 5
 
 
 class ClosedBars(Protocol):
@@ -65,7 +68,8 @@ class Keeper:
         self._counting: asyncio.Task[None] | None = None
 
     async def evidence(self, timeframe: str, now: Snapshot) -> Mapping[str, m.PatternEvidence]:
-        """What came after formations like those that show, by name; nothing for those nobody knows."""
+        """What came after formations like those that show, by name; nothing for those nobody knows.
+        NotCounted before there is a first count."""
         await self._fresh()
         told = {}
         for found in now.patterns:
@@ -75,7 +79,7 @@ class Keeper:
         return told
 
     async def table(self, ask: m.ScanTableAsk) -> list[m.ScanLine]:
-        """The formations that show now, in the order of the contract."""
+        """The formations that show now, in the order of the contract; NotCounted before the first count."""
         await self._fresh()
         lines = (
             line_of_table(
@@ -105,6 +109,8 @@ class Keeper:
             self._counting.add_done_callback(self._counted)
         if self._old_s < 0 and self._counting is not None:
             await asyncio.wait([self._counting], timeout=PATIENCE_S)
+        if self._old_s < 0:
+            raise NotCounted(retry_after_s=RETRY_AFTER_S)
 
     def _counted(self, task: asyncio.Task[None]) -> None:
         self._counting = None
@@ -113,7 +119,7 @@ class Keeper:
 
     async def _count(self) -> None:
         begun_s = self._clock.monotonic_s()
-        experience, showing = Experience(), []
+        experience, showing, missed = Experience(), [], 0
         async with self._database.connection() as connection:
             places = await self._store.places(connection)
         for symbol, timeframe, trend in places:
@@ -121,12 +127,15 @@ class Keeper:
                 bars = await self._source.closed(symbol, timeframe, ANALOG_CANDLES)
             except AppError as e:
                 log.info("candles not counted", symbol=symbol, timeframe=timeframe, error=str(e))
+                missed += 1
                 continue
             async with self._database.connection() as connection:
                 found = await self._store.occurrences(connection, symbol, BY_NAME[timeframe].id)
             experience.add(timeframe, bars.open_ms, bars.close, found)
             showing += _showing(symbol, timeframe, trend, bars, found)
             await asyncio.sleep(0)  # whoever waits for a brief goes first
+        if places and missed == len(places):  # market is away: what was counted before stays
+            raise CandlesFailed("none of the candles could be read")
         now_s = self._clock.monotonic_s()
         self._experience, self._showing = experience, showing
         kept_s = OLD_S if experience else EMPTY_S

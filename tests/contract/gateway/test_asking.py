@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from libs.common.errors import ErrorBody, RemoteError, ServiceUnavailable
+from libs.common.errors import AppError, ErrorBody, RemoteError, ServiceUnavailable
 from libs.common.messages import alerts, auth, market, trading
 from libs.common.messages.house import Done
 from libs.common.subjects import (
@@ -161,15 +161,31 @@ async def test_a_service_that_is_not_there_is_503(at_edge: Edged) -> None:
     assert (await client.get("/price_alert/list", edge.signer.token())).error == (503, "RET_ERR_NOSERVICE")
 
 
-async def test_on_the_analysis_surface_a_scanner_that_is_not_there_is_a_failed_source(at_edge: Edged) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "retry_after"),
+    [
+        (ServiceUnavailable("scanner does not answer"), None),
+        (
+            RemoteError(ErrorBody(code="UPSTREAM_ERROR", status=502, message="x", meta={"retry_after_s": 5})),
+            "5",
+        ),
+    ],
+    ids=["scanner away", "not counted yet"],
+)
+async def test_on_the_analysis_surface_a_scanner_that_can_not_tell_is_a_failed_source(
+    at_edge: Edged, trouble: AppError, retry_after: str | None
+) -> None:
     edge, client = at_edge
 
     def away(ask: Any) -> Any:
-        raise ServiceUnavailable("scanner does not answer")
+        raise trouble
 
     edge.answer(BRIEF, away)
-    answer = await client.call("POST", "/v1/demo", {"ticker": "BTC/USDT", "timeframe": "1h"}, "")
+    body = {"ticker": "BTC/USDT", "timeframe": "1h", "evidence": True}
+    answer = await client.call("POST", "/v1/demo", body, "")
     assert (answer.status, answer.json["error"]) == (502, "UPSTREAM_ERROR")
+    assert set(answer.json) == {"error", "message"}
+    assert answer.headers.get("Retry-After") == retry_after
     assert answer.headers["X-Disclaimer"]
 
 

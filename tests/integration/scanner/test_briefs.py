@@ -9,20 +9,30 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from libs.common.candles import BY_NAME
 from libs.common.clock import ManualClock
 from libs.common.db import Database
-from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
+from libs.common.errors import AppError, OutcomeUnknown, Retry, ServiceUnavailable
 from libs.common.messages import analysis as m
+from services.scanner import keeper
 from services.scanner.bars import Bars
 from services.scanner.brief_store import BriefStore
 from services.scanner.briefs import Briefs
 from services.scanner.delta import FIRST_NOTE
-from services.scanner.errors import CandlesFailed, CandlesTooFew, TickerUnreadable
+from services.scanner.errors import CandlesFailed, CandlesTooFew, NotCounted, TickerUnreadable
 from services.scanner.keeper import Keeper
 from tests.integration.market.rig import START
 from tests.unit.scanner.series import A, D, walk
 
 PAIR, HOLDER = "BTC/USDT", "key:1"
+JUDGED = """
+WITH place AS (
+    INSERT INTO scanner.place (symbol, timeframe, done_ms, trend) VALUES ($1, $2, $3, 'up')
+)
+INSERT INTO scanner.detection (id, symbol, timeframe, pattern, direction, is_baseline, start_ms, end_ms,
+                               known_ms, detected_ms, stored_ms, confidence, price, atr, span)
+VALUES (gen_random_uuid(), $1, $2, 'hammer', 1, false, $3, $3, $3, $3, $3, 0.8, 1.0, 1.0, 1)
+"""
 
 
 class Shelf:
@@ -31,6 +41,9 @@ class Shelf:
     def __init__(self) -> None:
         self.bars: dict[str, Bars] = {PAIR: D}
         self.trouble: AppError | None = None
+        self.source_trouble: AppError | None = None
+        self.closing = asyncio.Event()  # closed candles are given once this is set
+        self.closing.set()
 
     async def find(self, ticker: str) -> str | None:
         return ticker.upper() if ticker.upper() in self.bars else None
@@ -41,9 +54,12 @@ class Shelf:
         return self.bars[symbol].last(limit)
 
     async def closed(self, symbol: str, timeframe: str, limit: int) -> Bars:
+        await self.closing.wait()
         return await self.window(symbol, timeframe, limit)
 
     async def source(self, symbol: str, timeframe: str) -> str:
+        if self.source_trouble is not None:
+            raise self.source_trouble
         return "manual"
 
 
@@ -52,13 +68,14 @@ class Desk:
 
     def __init__(self, database: Database) -> None:
         self.shelf, self.database, store = Shelf(), database, BriefStore()
-        clock = ManualClock(START)
+        self.clock = clock = ManualClock(START)
+        self.keeper = Keeper(self.shelf, database, store, clock)
         self.briefs = Briefs(
             source=self.shelf,
             database=database,
             store=store,
             clock=clock,
-            keeper=Keeper(self.shelf, database, store, clock),
+            keeper=self.keeper,
             methodology_url="/docs/methodology",
         )
 
@@ -79,7 +96,9 @@ class Desk:
 
 @pytest_asyncio.fixture
 async def desk(database: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Desk]:
-    yield Desk(await database("scanner"))
+    desk = Desk(await database("scanner"))
+    yield desk
+    await desk.keeper.close()
 
 
 async def test_each_holder_symbol_and_timeframe_has_a_memory_of_its_own(desk: Desk) -> None:
@@ -171,3 +190,57 @@ async def test_evidence_nobody_has_yet_is_left_out(desk: Desk) -> None:
     assert "hist" not in str(brief.analysis.nl)
     table = await desk.briefs.table(m.ScanTableAsk())
     assert (table.rows, table.disclaimer) == ([], brief.disclaimer)
+
+
+async def judged_with_a_formation(desk: Desk) -> None:
+    """One place in the table of places, with a formation at its last bar."""
+    async with desk.database.connection() as connection:
+        await connection.execute(JUDGED, PAIR, BY_NAME["1h"].id, int(D.open_ms[-1]))
+
+
+async def test_nobody_pays_for_an_answer_while_it_is_counted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "PATIENCE_S", 0.01)
+    await judged_with_a_formation(desk)
+    desk.shelf.closing.clear()
+    for call in (desk.briefs.table(m.ScanTableAsk()), desk.brief(evidence=True)):
+        with pytest.raises(NotCounted) as refused:
+            await call
+        assert (refused.value.code, refused.value.http_status) == ("UPSTREAM_ERROR", 502)
+        assert refused.value.retry is Retry.LATER
+        assert refused.value.meta == {"retry_after_s": keeper.RETRY_AFTER_S}
+    assert await desk.looks() == 0
+    assert (await desk.brief()).header.sym == PAIR  # what is not counted is had at once
+    monkeypatch.undo()
+    desk.shelf.closing.set()
+    assert [line.sym for line in (await desk.briefs.table(m.ScanTableAsk())).rows] == [PAIR]
+
+
+async def test_a_count_without_candles_is_none_and_takes_nothing_away(desk: Desk) -> None:
+    await judged_with_a_formation(desk)
+    desk.shelf.trouble = ServiceUnavailable()
+    with pytest.raises(NotCounted):
+        await desk.briefs.table(m.ScanTableAsk())
+    desk.shelf.trouble = None
+    told = await desk.briefs.table(m.ScanTableAsk())
+    assert len(told.rows) == 1
+    desk.shelf.trouble = ServiceUnavailable()
+    desk.clock.advance(10 * keeper.OLD_S)
+    desk.shelf.closing.clear()
+    assert await desk.briefs.table(m.ScanTableAsk()) == told  # the old is given while it is counted again
+    desk.shelf.closing.set()
+    (counting,) = [task for task in asyncio.all_tasks() if task.get_name() == "experience"]
+    await asyncio.wait([counting])
+    assert await desk.briefs.table(m.ScanTableAsk()) == told
+
+
+async def test_news_that_could_not_be_told_is_told_the_next_time(desk: Desk) -> None:
+    await desk.delta()
+    desk.shelf.bars[PAIR] = A
+    desk.shelf.source_trouble = ServiceUnavailable()
+    for call in (desk.brief(), desk.delta()):
+        with pytest.raises(ServiceUnavailable):
+            await call
+    desk.shelf.source_trouble = None
+    assert (await desk.delta()).delta.changed
