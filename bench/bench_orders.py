@@ -114,7 +114,7 @@ def flood(load: Child, side: str, accounts: list[int], seconds: float, pid: int)
     refused = found.pop("refused")
     # Of many that wait for one row's lock PostgreSQL lets some wait past the deadline: those are not acked.
     if refused > (0 if side == OURS else NAIVE_LATE * found["acked per s"] * seconds):
-        raise RuntimeError(f"{side} refused {refused} orders: {found['last refusal']}")
+        raise RuntimeError(f"{side} refused {refused} orders: {found}")
     found.pop("last refusal")
     used = cpu_s(pid) - before
     return {**found, "server CPU µs per order": 1e6 * used / (found["acked per s"] * seconds)}

@@ -293,6 +293,15 @@ class Revaluer:
             for trade in book.positions
         }
 
+    def profit_of(self, account: Account, trades: Iterable[Trade]) -> int:
+        """The floating profit of some of an account's orders; what is not open any more has none."""
+        found = 0
+        for trade in trades:
+            stripe = self._stripes.get((trade.symbol, account.group, account.currency))
+            if stripe is not None and trade.order in stripe:
+                found += stripe.profit_of(trade.order)
+        return found
+
     def _crossing(self, rows: Ints) -> npt.NDArray[np.bool_]:
         """Which accounts may stand on another side of a threshold than their level says."""
         equity = (self._money[rows] + self._profit[rows]).astype(np.float64)

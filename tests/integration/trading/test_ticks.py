@@ -118,6 +118,25 @@ async def test_floating_profit_is_told_beside_the_facts_and_only_when_it_moved(s
     assert await floating(stage, order) == first
 
 
+async def test_floating_profit_is_told_however_often_the_account_trades(stage: Stage) -> None:
+    await stage.account()
+    held = await stage.buy()
+    await stage.later(2)
+    for n in range(1, 4):
+        stage.clock.advance(0.6)
+        await stage.quote("EURUSD", 1.1 + n / 1000, 1.1001 + n / 1000)
+        fresh = await stage.buy(volume=1)
+    await wait_until(lambda: floating(stage, held))
+    assert await floating(stage, fresh) == [], "the fact that it is open may still be on its way"
+    await stage.later(2)
+    await wait_until(lambda: floating(stage, fresh))
+    assert [f[15] for f in await floating(stage, held)][-1] == 290.0
+    told = await floating(stage, held)
+    await stage.later(2)
+    await stage.later(2)
+    assert await floating(stage, held) == told, "prices stand still, and every fact has come"
+
+
 async def test_very_many_orders_of_one_account_are_told_in_turn(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
