@@ -77,11 +77,12 @@ class PostgresServer:
 
 @dataclass
 class NatsServer:
-    """A running nats-server; ``url`` names no user, ``url_for`` does."""
+    """A running nats-server; ``url`` names no user, ``url_for`` does; ``monitor`` is its port, if known."""
 
     url: str
     _server: _Server
     _passwords: Mapping[str, str] = field(default_factory=dict)
+    monitor: int | None = None
 
     def url_for(self, user: str) -> str:
         """The address with the credentials of ``user``."""
@@ -170,11 +171,11 @@ def open_nats(
     if docker_answers():
         nats, ports = made(0)
         with _nats_container(nats, ports) as container:
-            yield NatsServer(nats.url(), container, passwords or {})
+            yield NatsServer(nats.url(), container, passwords or {}, ports["nats_monitor"])
         return
     server = _on_a_free_port(lambda attempt: _started(_WheelNats(made(attempt)[0])))
     try:
-        yield NatsServer(server.nats.url(), server, passwords or {})
+        yield NatsServer(server.nats.url(), server, passwords or {}, server.nats.monitor_port)
     finally:
         server.stop()
 

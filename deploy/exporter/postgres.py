@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from libs.common.db import load_queries
 
 _QUERIES = load_queries(Path(__file__).parent / "sql/postgres.sql")
 _TIMEOUT_S = 5.0
+_NO_ANSWER = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _COUNTERS = {
     "xact_commit": ("tradewind_postgres_commits", "Transactions committed"),
     "xact_rollback": ("tradewind_postgres_rollbacks", "Transactions rolled back"),
@@ -28,20 +31,51 @@ _COUNTERS = {
 }
 
 
-async def postgres_metrics(dsn: str) -> list[Metric]:
-    """What PostgreSQL says now; ``tradewind_postgres_up`` alone, 0, when it does not answer."""
-    up = GaugeMetricFamily("tradewind_postgres_up", "Whether PostgreSQL answered")
-    try:
-        connection = await asyncpg.connect(dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S)
-        try:
-            found = {name: await connection.fetch(sql) for name, sql in _QUERIES.items()}
-        finally:
-            await connection.close(timeout=_TIMEOUT_S)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        up.add_metric([], 0)
-        return [up]
-    up.add_metric([], 1)
-    return [up, *_of_database(found["database"][0]), *_of_sessions(found), *_of_server(found)]
+class PostgresMetrics:
+    """Asks the PostgreSQL at ``dsn`` at each call, on one connection that is kept between scrapes."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: asyncpg.Connection | None = None
+        self._asking = asyncio.Lock()
+
+    async def __call__(self) -> list[Metric]:
+        """What it says now; ``tradewind_postgres_up`` alone, 0, when it does not answer."""
+        up = GaugeMetricFamily("tradewind_postgres_up", "Whether PostgreSQL answered")
+        async with self._asking:  # a connection answers one at a time
+            found = await self._ask_again()
+        if found is None:
+            up.add_metric([], 0)
+            return [up]
+        up.add_metric([], 1)
+        return [up, *_of_database(found["database"][0]), *_of_sessions(found), *_of_server(found)]
+
+    @property
+    def session(self) -> int | None:
+        """The server's process behind the kept connection; None without one."""
+        return None if self._connection is None else self._connection.get_server_pid()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*_NO_ANSWER):
+                await connection.close(timeout=_TIMEOUT_S)
+
+    async def _ask_again(self) -> dict[str, list[Any]] | None:
+        """What was found; a kept connection that broke is replaced once: servers restart."""
+        for _ in range(1 if self._connection is None else 2):
+            try:
+                if self._connection is None:
+                    self._connection = await asyncpg.connect(
+                        self._dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S
+                    )
+                return {name: await self._connection.fetch(sql) for name, sql in _QUERIES.items()}
+            except _NO_ANSWER:
+                if self._connection is not None:
+                    self._connection.terminate()
+                    self._connection = None
+        return None
 
 
 def _of_database(row: Mapping[str, Any]) -> list[Metric]:

@@ -51,7 +51,7 @@ class EmbeddedNats:
     ) -> None:
         self._folder = folder
         self._port = port
-        self._monitor_port = monitor_port
+        self.monitor_port = monitor_port
         self._log = log
         self._users = users or {}
         self._passwords = passwords or {}
@@ -121,7 +121,7 @@ class EmbeddedNats:
         settings: dict[str, Any] = {
             "server_name": "tradewind",
             "listen": f"{listen}:{self._port}",
-            "http": f"{listen}:{self._monitor_port}",
+            "http": f"{listen}:{self.monitor_port}",
             "max_payload": _PAYLOAD_BYTES,
             "ping_interval": "10s",
             "ping_max": 2,
@@ -154,7 +154,7 @@ class EmbeddedNats:
 
     def answers(self) -> bool:
         """Whether the server says that JetStream works."""
-        connection = http.client.HTTPConnection(LOOPBACK, self._monitor_port, timeout=1.0)
+        connection = http.client.HTTPConnection(LOOPBACK, self.monitor_port, timeout=1.0)
         try:
             connection.request("GET", "/healthz?js-enabled-only=true")
             return connection.getresponse().status == 200

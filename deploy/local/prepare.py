@@ -106,13 +106,13 @@ def make_house(folder: Path, environ: Mapping[str, str]) -> int:
 def export(folder: Path, port: int, monitor: str) -> int:
     """Serve the exporter until stopped."""
     from deploy.exporter.nats import nats_metrics
-    from deploy.exporter.postgres import postgres_metrics
-    from deploy.exporter.server import Exporter
+    from deploy.exporter.postgres import PostgresMetrics
+    from deploy.exporter.server import Exporter, Source
 
     dsn = (folder / "bootstrap" / "database_url").read_text()
 
     async def serve() -> None:
-        sources = [lambda: postgres_metrics(dsn), lambda: nats_metrics(monitor)]
+        sources: list[Source] = [PostgresMetrics(dsn), lambda: nats_metrics(monitor)]
         exporter = Exporter(port, sources, host="0.0.0.0")  # noqa: S104
         await exporter.start()
         print(f"the exporter listens on {exporter.port}", flush=True)

@@ -36,6 +36,7 @@ from deploy.local.welcome import welcome
 from libs.common.clock import Clock
 
 if TYPE_CHECKING:
+    from deploy.exporter.postgres import PostgresMetrics
     from deploy.exporter.server import Exporter
 
 _SERVERS = ("nats", "postgres")  # stopped after every service, in this order
@@ -70,6 +71,7 @@ class Supervisor:
         self._refusal: str | None = None
         self._lock: IO[str] | None = None
         self._exporter: Exporter | None = None
+        self._database_metrics: PostgresMetrics | None = None
 
     async def run(self) -> None:
         """Start, watch until a signal, stop. Raises StartRefused with the line that explains itself."""
@@ -202,14 +204,15 @@ class Supervisor:
     async def _export(self, database: Database) -> None:
         """Show Prometheus what the services stand on."""
         from deploy.exporter.nats import nats_metrics
-        from deploy.exporter.postgres import postgres_metrics
+        from deploy.exporter.postgres import PostgresMetrics
         from deploy.exporter.processes import process_metrics
-        from deploy.exporter.server import Exporter
+        from deploy.exporter.server import Exporter, Source
 
         monitor = self._ports.chosen("nats_monitor")
-        sources = [
+        self._database_metrics = PostgresMetrics(database.dsn)
+        sources: list[Source] = [
             lambda: process_metrics(self._children.values(), self._settings.data),
-            lambda: postgres_metrics(database.dsn),
+            self._database_metrics,
         ]
         if monitor is not None:  # a given NATS says nothing of itself to us
             sources.append(lambda: nats_metrics(f"http://{LOOPBACK}:{monitor}"))
@@ -296,6 +299,8 @@ class Supervisor:
         self._console.done()
         if self._exporter is not None:
             await self._exporter.stop()
+        if self._database_metrics is not None:
+            await self._database_metrics.close()
         services = [name for name in reversed(self._children) if name not in _SERVERS]
         services.sort(key=_stop_rank)  # stable: within a rank the order stays
         for name in [*services, *(name for name in _SERVERS if name in self._children)]:
