@@ -86,6 +86,14 @@ TRIGGER_TAGS = (
 )
 
 
+def tags_of(asset: Asset, more: Iterable[str] = ()) -> tuple[str, ...]:
+    """The tags of an asset's signals: its symbol, ``more``, the registry's; none twice in any case."""
+    given: dict[str, str] = {}
+    for tag in (asset.symbol, *more, *asset.tags):
+        given.setdefault(tag.casefold(), tag)
+    return tuple(given.values())
+
+
 def checked(assets: Iterable[Asset]) -> list[Asset]:
     """The assets with names trimmed and none twice. Raises AssetInvalid."""
     found: dict[int, Asset] = {}
@@ -116,7 +124,7 @@ def read_file(text: bytes) -> list[Asset]:
 def names_of(assets: Iterable[Asset]) -> Mapping[str, list[str]]:
     """Every chain, tag and narrative of the registry, in order of first sight."""
     listed = list(assets)
-    tags = [tag for asset in listed for tag in (asset.symbol, *asset.tags)]
+    tags = [tag for asset in listed for tag in tags_of(asset)]
     return {
         "chain": list(dict.fromkeys(chain for asset in listed for chain in asset.chains)),
         "tag": list(dict.fromkeys([*TRIGGER_TAGS, *tags])),

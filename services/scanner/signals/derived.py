@@ -10,10 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from services.scanner.bars import Bars
+from services.scanner.rounding import rounded
 from services.scanner.signals.assets import Asset
 from services.scanner.signals.measures import DAY_MS, HOUR_MS
 
 POINTS = 24
+CENTS = 2
+CHANGE_DECIMALS = 4
 
 
 class Point(NamedTuple):
@@ -25,7 +28,7 @@ class Point(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Prices in USD, the change in per cent."""
+    """Prices in USD, the change in per cent. Amounts are rounded to cents, the change to 0.0001."""
 
     price: float
     change_1h: float | None
@@ -46,8 +49,8 @@ def figures_of(bars: Bars, close_ms: int, step_ms: int, asset: Asset) -> Figures
         price=price,
         change_1h=_change_1h(bars, closes_ms, close_ms, step_ms),
         volume_24h=_volume(bars, closes_ms, close_ms),
-        market_cap=None if asset.circulating is None else price * asset.circulating,
-        diluted_cap=None if most is None else price * most,
+        market_cap=_times(price, asset.circulating),
+        diluted_cap=_times(price, most),
         graph=tuple(
             Point(mark, float(bars.close[at]), _volume(bars, closes_ms, mark))
             for mark in marks
@@ -61,10 +64,14 @@ def _change_1h(bars: Bars, closes_ms: np.ndarray, close_ms: int, step_ms: int) -
     at = int(np.searchsorted(closes_ms, close_ms - HOUR_MS, "right")) - 1
     if step_ms > HOUR_MS or at < 0:
         return None
-    return 100.0 * (float(bars.close[-1]) / float(bars.close[at]) - 1.0)
+    return rounded(100.0 * (float(bars.close[-1]) / float(bars.close[at]) - 1.0), CHANGE_DECIMALS)
 
 
 def _volume(bars: Bars, closes_ms: np.ndarray, end_ms: int) -> float:
     """Σ volume × close over the bars that closed in the 24 hours that end with a moment."""
     first, last = (int(np.searchsorted(closes_ms, at, "right")) for at in (end_ms - DAY_MS, end_ms))
-    return float((bars.volume[first:last] * bars.close[first:last]).sum())
+    return rounded(float((bars.volume[first:last] * bars.close[first:last]).sum()), CENTS)
+
+
+def _times(price: float, supply: float | None) -> float | None:
+    return None if supply is None else rounded(price * supply, CENTS)

@@ -17,7 +17,7 @@ from libs.common.candles import Timeframe
 from libs.common.ids import Uuid, url_uuid
 from libs.common.messages import signals as m
 from services.scanner.bars import Bars
-from services.scanner.signals.assets import Asset
+from services.scanner.signals.assets import Asset, tags_of
 from services.scanner.signals.derived import Figures, figures_of
 from services.scanner.signals.generation import Draft
 from services.scanner.signals.score import WEIGHTS
@@ -72,7 +72,7 @@ def entry_of(
     open_ms = int(bars.open_ms[-1])
     step_ms = frame.end_ms(open_ms) - open_ms
     id_ = signal_id(asset.cmc_id, frame.name, draft.close_ms)
-    tags = tuple(dict.fromkeys((asset.symbol, *(t.tag for t in draft.triggers), *asset.tags)))
+    tags = tags_of(asset, (trigger.tag for trigger in draft.triggers))
     figures = figures_of(bars, draft.close_ms, step_ms, asset)
     return Entry(
         id=id_,

@@ -17,6 +17,7 @@ from libs.common.messages import signals as m
 from services.scanner.asking import Market
 from services.scanner.errors import SignalNotFound, SignalsUnreadable
 from services.scanner.rings import bars_of_columns
+from services.scanner.rounding import rounded
 from services.scanner.signals.assets import checked
 from services.scanner.signals.bullishness import bullishness
 from services.scanner.signals.performance import (
@@ -40,6 +41,7 @@ LIMIT_MAX = 50
 SECONDS_MAX = 1e11  # a later second is taken for milliseconds sent by mistake
 LEAN_MS = 7 * DAY_MS  # what is older weighs below 1 %
 BASES_MS = 600_000  # how long baselines are kept
+DECIMALS = 4  # of shares and of per cent
 _encode = msgspec.json.Encoder().encode
 
 
@@ -285,9 +287,9 @@ def _with_evidence(row: Record) -> bytes:
         "outcomes": [
             m.OutcomeView(
                 horizon=f"{hours}h",
-                return_pct=100.0 * forward,
-                mfe_pct=100.0 * mfe,
-                mae_pct=100.0 * mae,
+                return_pct=_pct(forward),
+                mfe_pct=_pct(mfe),
+                mae_pct=_pct(mae),
                 hit=hit,
             )
             for hours, forward, mfe, mae, hit in row["outcomes"]
@@ -304,17 +306,25 @@ def _row(group: Group) -> m.PerformanceRow:
         sentiment=group.sentiment,
         horizon=f"{group.horizon}h",
         n=group.n,
-        hit_rate=group.share.rate,
-        ci_low=group.share.low,
-        ci_high=group.share.high,
-        mean_return_pct=100.0 * group.forward,
-        baseline_return_pct=None if group.base_forward is None else 100.0 * group.base_forward,
-        baseline_hit_rate=group.base_rate,
-        mean_mfe_pct=100.0 * group.mfe,
-        mean_mae_pct=100.0 * group.mae,
-        brier=group.brier,
+        hit_rate=_part(group.share.rate),
+        ci_low=_part(group.share.low),
+        ci_high=_part(group.share.high),
+        mean_return_pct=_pct(group.forward),
+        baseline_return_pct=None if group.base_forward is None else _pct(group.base_forward),
+        baseline_hit_rate=_part(group.base_rate),
+        mean_mfe_pct=_pct(group.mfe),
+        mean_mae_pct=_pct(group.mae),
+        brier=_part(group.brier),
         insufficient=group.n < ENOUGH,
     )
+
+
+def _pct(part: float) -> float:
+    return rounded(100.0 * part, DECIMALS)
+
+
+def _part(value: float | None) -> float | None:
+    return None if value is None else rounded(value, DECIMALS)
 
 
 def _ranked(
@@ -334,7 +344,7 @@ def _ranked(
 
     now = at(now_ms)
     before = _ranks(at(now_ms - DAY_MS))
-    return [(key, now[key], rank, before[key] - rank) for key, rank in _ranks(now).items()]
+    return [(key, rounded(now[key], DECIMALS), rank, before[key] - rank) for key, rank in _ranks(now).items()]
 
 
 def _ranks(values: Mapping[int, float]) -> dict[int, int]:

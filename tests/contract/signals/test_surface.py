@@ -68,9 +68,11 @@ async def test_a_page_has_the_documented_shape_and_order(key: Caller) -> None:
         assert len(signal["graphData"]) == 24
         assert signal["graphData"][-1]["time"] == signal["recordedAt"]
         assert signal["graphData"][-1]["price"] == signal["price"]
+        assert len({tag.casefold() for tag in signal["tags"]}) == len(signal["tags"])
+        assert signal["priceChange1h"] == round(signal["priceChange1h"], 4)
         known = signal["coin"]["cmcId"] == 1
-        assert signal["marketCap"] == (19_000_000 * signal["price"] if known else None)
-        assert signal["fullyDilutedMarketCap"] == (21_000_000 * signal["price"] if known else None)
+        assert signal["marketCap"] == (round(19_000_000 * signal["price"], 2) if known else None)
+        assert signal["fullyDilutedMarketCap"] == (round(21_000_000 * signal["price"], 2) if known else None)
     default = await page(key)
     assert (len(default["data"]), default["limit"], default["offset"]) == (10, 10, 0)
     assert default["data"] == signals[:10] and default["total"] == len(signals)
@@ -222,7 +224,7 @@ async def test_lookups_are_bare_lists_by_id(key: Caller) -> None:
         ids = [one["id"] for one in (await key.call("GET", f"/ai-signal/{name}?search=")).json]
         assert ids and ids == sorted(set(ids))
     tags = {one["name"] for one in (await key.call("GET", "/ai-signal/tags")).json}
-    assert {"BTC", "btc", "meme", "price-surge", "volume-spike"} <= tags
+    assert {"BTC", "HUN", "meme", "price-surge", "volume-spike"} <= tags
     assert {tag for signal in await every(key) for tag in signal["tags"]} <= tags
 
 
