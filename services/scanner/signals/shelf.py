@@ -2,7 +2,7 @@
 
 A shelf is never changed: ``added`` gives another one. Rows stand by time, then id, ascending; chains, tags,
 narratives and triggers are numbers of distinct lists (``Lists``), so that a partial match looks at each
-distinct name once. Titles lie behind one another in one text, in the order they were recorded.
+distinct name once. Titles lie in one text (``titles_text.py``), in the order they were recorded.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from libs.common.ids import Uuid
+from services.scanner.signals.titles_text import Titles
 
 SENTIMENTS = ("neutral", "bullish", "bearish")
 Mask = NDArray[np.bool_]
 Column = NDArray[Any]
-END = b"\n"  # no title holds one
-RARE = 20_000  # hits up to which a text is looked through one by one
 
 
 class Item(NamedTuple):
@@ -104,8 +103,7 @@ class Shelf:
     """See the module's text. ``position`` of a row is its place in the order of the record, from 0."""
 
     columns: Mapping[str, Column] = field(default_factory=lambda: _columns(()))
-    titles: bytes = b""
-    starts: Column = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    titles: Titles = field(default_factory=Titles)
     chains: Lists = field(default_factory=Lists)
     tags: Lists = field(default_factory=Lists)
     narratives: Lists = field(default_factory=Lists)
@@ -113,7 +111,7 @@ class Shelf:
     symbols: Lists = field(default_factory=Lists)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.titles)
 
     def added(self, items: Sequence[Item]) -> Shelf:
         """The shelf with these signals behind the ones it has."""
@@ -145,13 +143,9 @@ class Shelf:
         order = np.lexsort(tuple(both[name][start:] for name in ("low", "high", "recorded")))
         for column in both.values():
             column[start:] = column[start:][order]
-        texts = [item.title.replace("\n", " ").casefold().encode() + END for item in items]
-        lengths = np.array([0, *map(len, texts[:-1])], dtype=np.int64)
-        starts = np.concatenate((self.starts, len(self.titles) + np.cumsum(lengths)))
         return Shelf(
             both,
-            self.titles + b"".join(texts),
-            starts,
+            self.titles.added([item.title for item in items]),
             self.chains,
             self.tags,
             self.narratives,
@@ -221,48 +215,11 @@ class Shelf:
 
     def _titled(self, needle: bytes, positions: Column) -> Mask:
         """By row: whether the title of the signal at a position holds a text."""
-        if END in needle or not len(positions):
-            return np.zeros(len(positions), dtype=np.bool_)
+        if not len(positions):
+            return np.zeros(0, dtype=np.bool_)
         first, last = int(positions.min()), int(positions.max())
-        begin = int(self.starts[first])
-        end = int(self.starts[last + 1]) if last + 1 < len(self) else len(self.titles)
-        found = _holding(self.titles, needle, self.starts[first : last + 1], begin, end)
-        held: Mask = found[positions - first]
+        held: Mask = self.titles.holding(needle, first, last)[positions - first]
         return held
-
-
-def _holding(text: bytes, needle: bytes, starts: Column, begin: int, end: int) -> Mask:
-    """Which of the titles that lie between two places, ``starts`` where each begins, hold a needle."""
-    found = np.zeros(len(starts), dtype=np.bool_)
-    at = text.find(needle, begin, end)
-    hits: list[int] = []
-    while at >= 0 and len(hits) < RARE:
-        hits.append(at)
-        at = text.find(needle, text.find(END, at), end)  # one hit in a title is enough
-    found[np.searchsorted(starts, np.array(hits, dtype=np.int64), "right") - 1] = True
-    if at >= 0:
-        rest = int(np.searchsorted(starts, at, "right")) - 1
-        found[rest:] |= _frequent(text, needle, starts[rest:], end)
-    return found
-
-
-def _frequent(text: bytes, needle: bytes, starts: Column, end: int) -> Mask:
-    """The same for a needle that is in many titles, from the first of ``starts`` on: the places of its rarest
-    byte, fewer with each other byte."""
-    begin = int(starts[0])
-    letters = np.frombuffer(text, dtype=np.uint8, count=end - begin, offset=begin)
-    if len(needle) == 1:
-        held: Mask = np.logical_or.reduceat(letters == needle[0], starts - begin)
-        return held
-    sample = np.bincount(letters[: 1 << 16], minlength=256)
-    order = sorted(range(len(needle)), key=lambda at: int(sample[needle[at]]))
-    last = len(letters) - len(needle) + 1
-    places = np.flatnonzero(letters[order[0] : order[0] + last] == needle[order[0]])
-    for at in order[1:]:
-        places = places[letters[places + at] == needle[at]]
-    edges = np.searchsorted(places, np.append(starts - begin, len(letters)))
-    some: Mask = np.diff(edges) > 0
-    return some
 
 
 def _holds(needles: Iterable[str]) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.common.ids import Uuid
-from services.scanner.signals import shelf as shelves
+from services.scanner.signals import titles_text
 from services.scanner.signals.shelf import SENTIMENTS, Item, Shelf, Wanted, folded
 from tests.oracles import signal_filters
 
@@ -75,15 +75,28 @@ def shelved(its: Sequence[Item], cuts: Sequence[int]) -> Shelf:
     return shelf
 
 
-@pytest.mark.parametrize("rare", [shelves.RARE, 1])
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+SEARCHES: list[dict[str, float]] = [
+    {},
+    {"BLOCK": 2, "FEW": 1.0, "LONG": 2, "BITS": 64, "GROWTH": 1},
+    {"BLOCK": 1, "FEW": 1.0, "LONG": 100, "GROWTH": 1},
+    {"BYTES_PER_HIT": 1_000, "SAMPLE_BYTES": 8},
+]
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     its=items, asked=st.lists(wanted, min_size=1, max_size=4), cuts=st.lists(st.integers(0, 25), max_size=3)
 )
 def test_any_mix_of_filters_is_a_plain_filter(
-    monkeypatch: pytest.MonkeyPatch, rare: int, its: list[Item], asked: list[Wanted], cuts: list[int]
+    monkeypatch: pytest.MonkeyPatch,
+    search: dict[str, float],
+    its: list[Item],
+    asked: list[Wanted],
+    cuts: list[int],
 ) -> None:
-    monkeypatch.setattr(shelves, "RARE", rare)
+    for name, value in search.items():
+        monkeypatch.setattr(titles_text, name, value)
     shelf = shelved(its, cuts)
     for ask in asked:
         for limit, offset in ((50, 0), (3, 1)):
