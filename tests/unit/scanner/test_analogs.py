@@ -75,6 +75,23 @@ def test_a_transform_finds_what_plain_products_find(monkeypatch: pytest.MonkeyPa
     assert transformed
 
 
+@pytest.mark.parametrize("block", [33, 64, 100, 1_000])
+@pytest.mark.parametrize("window", [2, 31, 33])
+@pytest.mark.parametrize("direct", [0, 96])
+def test_how_it_is_cut_into_pieces_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, block: int, window: int, direct: int
+) -> None:
+    close = walk(12, 900, decimals=6).close
+    whole = matches_in(close, window, 10)
+    monkeypatch.setattr(analogs, "_BLOCK", block)
+    monkeypatch.setattr(analogs, "_DIRECT_WINDOW", direct)
+    monkeypatch.setattr(analogs, "_PRODUCTS_MAX", 2_048)
+    monkeypatch.setattr(analogs, "_CHUNK", 3 * window)
+    monkeypatch.setattr(analogs, "_HEAD", 5)
+    assert whole == matches_in(close, window, 10)
+    assert whole
+
+
 @pytest.mark.soak  # stumpy compiles for ten seconds; bench_analogs asks it, too
 def test_stumpy_sees_the_same_neighbours() -> None:
     close, window, horizon = walk(11, 5_000, decimals=6).close, 32, 20
