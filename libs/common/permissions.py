@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from libs.common.streams import CONSUMERS, DEADLETTER_STREAM, gateway_consumers
-from libs.common.subjects import COMMANDS, PUSH_STREAM, SUBJECTS
+from libs.common.subjects import COMMANDS, PUSH_STREAM, SUBJECTS, outbox_due_of
 
 # What a service hears on core NATS besides its own commands.
 TICK_READERS = {
     "market": ("gateway", "trading", "alerts", "scanner", "pricing"),
     "pricing": ("gateway", "alerts"),
     "scanner": ("alerts", "gateway"),
+    "gateway": ("gateway",),
 }
 
 
@@ -47,10 +48,11 @@ def _service(name: str, gateway_processes: int) -> dict[str, Any]:
         calls.append("*.cmd.fact.again.v1")
     says = sorted({f"{name}.{s.kind}.>" for s in SUBJECTS if s.owner == name} | {f"{name}.dead.>"})
     hears = [f"{owner}.tick.>" for owner, readers in TICK_READERS.items() if name in readers]
-    publish = [*calls, *says, *_stream_rights(name, gateway_processes)]
+    due = outbox_due_of(name).pattern  # its processes tell one another what they committed
+    publish = [*calls, *says, due, *_stream_rights(name, gateway_processes)]
     return {
         "publish": {"allow": publish},
-        "subscribe": {"allow": [f"{name}.cmd.>", f"_INBOX_{name}.>", *hears]},
+        "subscribe": {"allow": [f"{name}.cmd.>", f"_INBOX_{name}.>", due, *hears]},
         "allow_responses": {"max": 1, "expires": "60s"},
     }
 

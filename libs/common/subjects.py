@@ -23,6 +23,7 @@ from libs.common.messages import (
     auth_oauth,
     auth_people,
     billing,
+    gateway,
     house,
     market,
     notifier,
@@ -59,6 +60,11 @@ def again_of(service: str) -> Command[house.FactAgain, house.Done]:
     return Command(
         f"{service}.cmd.fact.again.v1", house.FactAgain, house.Done, effect=True, callers=("notifier",)
     )
+
+
+def outbox_due_of(service: str) -> Subject[house.Done]:
+    """Said by a service's processes to the one that relays their outbox: something was committed."""
+    return Subject(f"{service}.tick.outbox.v1", house.Done)
 
 
 # ── market ────────────────────────────────────────────────────────────────────────────────────────
@@ -562,6 +568,18 @@ SCAN_USAGE = Command("scanner.cmd.usage.get.v1", scan_people.UsageAsk, scan_peop
 TIMEZONE_GET = Command("scanner.cmd.timezone.get.v1", scan.PersonAsk, scan_people.TimezoneView)
 TIMEZONE_PUT = Command(
     "scanner.cmd.timezone.put.v1", scan_people.TimezonePut, scan_people.TimezoneView, effect=True
+)
+
+# ── gateway ───────────────────────────────────────────────────────────────────────────────────────
+
+# Said by gateway processes to one another: which machines there are, and what one of them counts for all.
+MACHINE_ALIVE = Subject("gateway.tick.machine.v1", gateway.MachineAlive)
+LIMIT_COUNT = Command(
+    "gateway.cmd.limit.count.v1",
+    gateway.LimitCount,
+    gateway.LimitCounted,
+    timeout_s=0.25,
+    partitioned=True,
 )
 
 # ── the registry, read by permissions, docs and tests ─────────────────────────────────────────────

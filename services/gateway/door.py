@@ -42,8 +42,9 @@ from services.gateway.errors import (
 from services.gateway.geo import Geo
 from services.gateway.keyed import HEADER as KEY_HEADER
 from services.gateway.keyed import Asked, Keyed, fingerprint_of, holder_of, read_key
-from services.gateway.limits.shared import SharedWindows
-from services.gateway.limits.windows import Rule
+from services.gateway.limits.limiter import Limiter
+from services.gateway.limits.tables import Bucket
+from services.gateway.limits.windows import rule_of
 from services.gateway.mcp.calls import Perform, RowCall
 from services.gateway.metering import Done, Metering, Order, payment_in, refusal
 from services.gateway.open_data import OpenData, Question
@@ -91,7 +92,7 @@ class Ports:
     callers: Callers
     addresses: Addresses
     geo: Geo
-    windows: SharedWindows
+    limiter: Limiter
     audit: Audit
     keyed: Keyed
     metering: Metering
@@ -469,16 +470,16 @@ class Door:
     async def _hit(self, call: _Call, limit: Limit, key: str, principal: Principal | None) -> None:
         if principal is not None and principal.is_staff:
             return
-        rule = Rule(limit.count, limit.window_s * 1000, limit.aligned)
-        verdict = self._ports.windows.hit(f"{limit.name}|{key}", rule)
-        if verdict.taken or await self._is_staff(call):
+        rule = rule_of(limit.count, limit.window_s * 1000, aligned=limit.aligned)
+        counted = await self._ports.limiter.count((Bucket(f"{limit.name}|{key}", rule),))
+        if counted.taken or await self._is_staff(call):
             return
-        left_ms = verdict.resets_ms - self._ports.clock.now_ms()
+        left_ms = counted.resets_ms - self._ports.clock.now_ms()
         raise TooFrequent(retry_after_s=max(-(-left_ms // 1000), 1), limit=limit.count)
 
     async def _pace(self, call: _Call, principal: Principal) -> None:
         """The limits of the surface; its headers go with whatever the answer is."""
-        paced = self._ports.pacing.count(call.surface.name, principal, call.address)
+        paced = await self._ports.pacing.count(call.surface.name, principal, call.address)
         if paced is None or paced.taken or await self._is_staff(call):
             call.paced = paced
             return

@@ -29,6 +29,11 @@ REFUSED = Counter(
 UNLOCKED = Counter(
     "tradewind_gateway_limits_unlocked_total", "Calls counted without the lock of the shared table"
 )
+LIMIT_ASKS = Counter(
+    "tradewind_gateway_limit_asks_total",
+    "Calls another machine was asked to count, by its answer",
+    ["outcome"],
+)
 AUDIT_LOST = Counter(
     "tradewind_gateway_audit_outcomes_lost_total", "Admin writes whose outcome could not be audited"
 )
@@ -79,6 +84,11 @@ def refused(reason: str) -> None:
         REFUSED.labels(reason).inc()
 
 
+def limit_asked(outcome: str) -> None:
+    """Count a call that another machine was asked to count."""
+    LIMIT_ASKS.labels(outcome).inc()
+
+
 def zero() -> None:
     """Make every series exist from the start, so that a rate has a beginning."""
     for row in ENDPOINTS:
@@ -96,5 +106,7 @@ def zero() -> None:
         KEYED.labels(outcome)
     for outcome in ("charged", "released", "late", "lost"):
         CHARGES.labels(outcome)
+    for outcome in ("answered", "unanswered", "alone"):
+        LIMIT_ASKS.labels(outcome)
     for source in ("cache", "verified", "refused"):
         TOKENS.labels(source)

@@ -97,9 +97,12 @@ class OpenData:
         return kept if suits(request) else None
 
     def give(self, kept: Kept, address: str, request_id: str | None) -> Ready | None:
-        """That answer, counted; None when the address asked too often. Without a ``request_id`` it has one
-        of its own."""
-        paced = self._pacing.count("prices", ANONYMOUS, address) if kept.fresh.counted else None
+        """That answer, counted; None when the address asked too often, or another machine must be asked.
+        Without a ``request_id`` it has one of its own."""
+        counted = kept.fresh.counted
+        if counted and not self._pacing.at_hand:
+            return None
+        paced = self._pacing.count_here("prices", ANONYMOUS, address) if counted else None
         if paced is not None and not paced.taken:
             return None
         if request_id is None:
@@ -124,7 +127,7 @@ class OpenData:
             raise InternalError
         paced = None
         if fresh.counted:
-            paced = self._pacing.count("prices", ANONYMOUS, question.address)
+            paced = await self._pacing.count("prices", ANONYMOUS, question.address)
             if paced is not None and not paced.taken and not await is_staff():
                 return self._too_many(request, question, paced)
         key = (question.row.name, request.raw_path, question.body)

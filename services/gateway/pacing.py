@@ -18,21 +18,13 @@ from libs.common.clock import Clock
 from libs.common.plans import PlansFile
 from libs.common.principal import Principal
 from services.gateway.addresses import limit_key
-from services.gateway.limits.shared import SharedWindows
-from services.gateway.limits.spans import RING, SharedSpans
-from services.gateway.limits.windows import Rule, Verdict, rule_of
+from services.gateway.limits.limiter import Limiter
+from services.gateway.limits.tables import Bucket, Buckets, Counted
+from services.gateway.limits.windows import rule_of
 
 MINUTE_MS = 60_000
 SECOND_MS = 1_000
 SURFACES = frozenset({"scan", "analysis", "signals", "prices"})
-
-
-class Bucket(NamedTuple):
-    """One window that a call counts in; ``shown`` is the one the headers tell of."""
-
-    name: str
-    rule: Rule
-    shown: bool = True
 
 
 class Paced(NamedTuple):
@@ -55,51 +47,51 @@ class Paced(NamedTuple):
 
 
 class Pacing:
-    """Counts calls in the table all gateway processes share."""
+    """Counts calls where the whole house counts them."""
 
-    def __init__(self, windows: SharedWindows, spans: SharedSpans, plans: PlansFile, clock: Clock) -> None:
-        self._windows = windows
-        self._spans = spans
+    def __init__(self, limiter: Limiter, plans: PlansFile, clock: Clock) -> None:
+        self._limiter = limiter
         self._plans = plans
         self._clock = clock
 
-    def count(self, surface: str, principal: Principal, address: str) -> Paced | None:
+    @property
+    def at_hand(self) -> bool:
+        """Whether ``count_here`` may count: no other machine is asked."""
+        return self._limiter.here
+
+    async def count(self, surface: str, principal: Principal, address: str) -> Paced | None:
         """Count one call; None where the surface has no pace or the caller is staff."""
         if surface not in SURFACES or principal.is_staff:
             return None
         buckets = self._buckets(surface, principal, address)
-        verdict: Verdict | None = None
-        for bucket in buckets:
-            found = self._hit(bucket)
-            if not found.taken:
-                return self._seen(buckets)._replace(
-                    taken=False, retry_after_s=self._seconds_to(found.resets_ms)
-                )
-            if bucket.shown:
-                verdict, rule = found, bucket.rule
-        return _paced(rule, verdict) if verdict is not None else None
+        if self._limiter.here:
+            return self._paced(buckets, self._limiter.count_here(buckets))
+        return self._paced(buckets, await self._limiter.count(buckets))
+
+    def count_here(self, surface: str, principal: Principal, address: str) -> Paced | None:
+        """The same on this machine's tables, at once."""
+        if surface not in SURFACES or principal.is_staff:
+            return None
+        buckets = self._buckets(surface, principal, address)
+        return self._paced(buckets, self._limiter.count_here(buckets))
 
     def look(self, surface: str, principal: Principal, address: str) -> Paced | None:
         """The same without counting: for answers to calls that were refused before."""
         if surface not in SURFACES:
             return None
-        return self._seen(self._buckets(surface, principal, address))
+        buckets = self._buckets(surface, principal, address)
+        seen = self._limiter.look(buckets)
+        return Paced(seen.taken, _shown(buckets).rule.count, seen.remaining, seen.resets_ms, 0)
 
-    def _hit(self, bucket: Bucket) -> Verdict:
-        """A burst is counted in any second, as far as the ring reaches; the rest in windows."""
-        rule = bucket.rule
-        if bucket.shown or rule.count > RING:
-            return self._windows.hit(bucket.name, rule)
-        return self._spans.hit(bucket.name, rule.count, rule.window_ms)
-
-    def _seen(self, buckets: tuple[Bucket, ...]) -> Paced:
-        bucket = next(b for b in buckets if b.shown)
-        return _paced(bucket.rule, self._windows.look(bucket.name, bucket.rule))
+    def _paced(self, buckets: Buckets, counted: Counted) -> Paced:
+        wait_s = 0 if counted.taken else self._seconds_to(counted.refused_until_ms)
+        limit = _shown(buckets).rule.count
+        return Paced(counted.taken, limit, counted.remaining, counted.resets_ms, wait_s)
 
     def _seconds_to(self, ms: int) -> int:
         return max(-(-(ms - self._clock.now_ms()) // 1000), 1)
 
-    def _buckets(self, surface: str, principal: Principal, address: str) -> tuple[Bucket, ...]:
+    def _buckets(self, surface: str, principal: Principal, address: str) -> Buckets:
         """In the order they are asked; exactly one is shown."""
         plans = self._plans.now()
         limits = plans.limits
@@ -123,8 +115,8 @@ class Pacing:
         return (place,) if principal.kind == "anonymous" else (place, own)
 
 
-def _paced(rule: Rule, verdict: Verdict) -> Paced:
-    return Paced(verdict.taken, rule.count, verdict.remaining, verdict.resets_ms, 0)
+def _shown(buckets: Buckets) -> Bucket:
+    return next(b for b in buckets if b.shown)
 
 
 def holder(principal: Principal, address: str) -> str:

@@ -61,8 +61,10 @@ from services.gateway.health import Health, services_of
 from services.gateway.house_handlers import handlers_of
 from services.gateway.identities import Identities
 from services.gateway.keyed import Keyed
+from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.spans import SharedSpans
+from services.gateway.limits.tables import Tables
 from services.gateway.mcp.catalogue import Shelf, tools_of
 from services.gateway.mcp.handlers import McpDoor
 from services.gateway.metering import Metering
@@ -147,10 +149,8 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         tokens = Tokens(house, base.clock)
         identities = Identities(tokens, base.clock, of_key=house.of_key, of_cookie=house.of_cookie)
         stream, feed, views, feeds = _open_stream(house, tokens, identities, config, base, stack)
-        windows = SharedWindows(
-            Path(config.data_dir) / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc
-        )
-        stack.callback(windows.close)
+        tables = _tables(config, base, stack)
+        limiter = Limiter(tables, base.bus, base.clock, on_asked=metrics.limit_asked)
         metering = Metering(base.bus)
         stack.push_async_callback(metering.close)
 
@@ -174,11 +174,11 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 callers=callers,
                 addresses=addresses,
                 geo=Geo(config.geo_header, config.geo_block, addresses),
-                windows=windows,
+                limiter=limiter,
                 audit=Audit(base.bus),
                 keyed=Keyed(base.bus),
                 metering=metering,
-                pacing=_pacing(windows, plans, config, base, stack),
+                pacing=Pacing(limiter, plans, base.clock),
                 locals={
                     **handlers_of(health, tokens, documentation, msgspec.json.encode(document)),
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
@@ -197,6 +197,8 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 metered=config.metering == "on",
             )
         )
+        await limiter.start()
+        stack.push_async_callback(limiter.stop)
         await feed.start()
         await _hear_token_prices(base, stream, door, stack)
         views.start()
@@ -226,12 +228,14 @@ async def _listen(
     log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
 
 
-def _pacing(
-    windows: SharedWindows, plans: PlansFile, config: Config, base: Bare, stack: AsyncExitStack
-) -> Pacing:
-    spans = SharedSpans(Path(config.data_dir) / SPANS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc)
+def _tables(config: Config, base: Bare, stack: AsyncExitStack) -> Tables:
+    """The limits of this machine: files that its gateway processes share."""
+    folder = Path(config.data_dir)
+    windows = SharedWindows(folder / LIMITS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc)
+    stack.callback(windows.close)
+    spans = SharedSpans(folder / SPANS_FILE, base.clock, on_unlocked=metrics.UNLOCKED.inc)
     stack.callback(spans.close)
-    return Pacing(windows, spans, plans, base.clock)
+    return Tables(windows, spans)
 
 
 def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base: Bare) -> oauth.OAuthPorts:

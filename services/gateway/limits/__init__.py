@@ -1,1 +1,1 @@
-"""Limits that are exact across every gateway process of a machine."""
+"""Limits that are exact across every gateway process of a machine, and across machines."""

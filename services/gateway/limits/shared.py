@@ -60,6 +60,11 @@ class SharedFile:
         self._map = mmap.mmap(self._file, size)
         self._place = lru_cache(maxsize=PLACES_MAX)(self._find_place)
 
+    @property
+    def number(self) -> int:
+        """Names this file among those of other machines: 63 bits of its salt, the same in every process."""
+        return int.from_bytes(self._salt[:8], "little") >> 1
+
     def close(self) -> None:
         """Give the file back; what was counted stays in it."""
         self._map.close()
@@ -135,6 +140,19 @@ class SharedWindows(SharedFile):
         finally:
             self._unlock(number, held)
         return verdict
+
+    def put(self, key: str, rule: Rule, remaining: int, resets_ms: int) -> None:
+        """Write how ``key``'s window stands, as another machine that counts it says."""
+        digest, number = self._place(key)
+        held = self._lock(number)
+        try:
+            offset, _, known = self._slot(number, digest, self._clock.now_ms())
+            began_ms, taken = resets_ms - rule.window_ms, rule.count - remaining
+            SLOT.pack_into(self._map, offset, digest if known else UNUSED, resets_ms, began_ms, taken)
+            if not known:
+                self._map[offset : offset + 16] = digest
+        finally:
+            self._unlock(number, held)
 
     def look(self, key: str, rule: Rule) -> Verdict:
         """How ``key``'s window stands, without counting."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest_asyncio
@@ -21,6 +22,17 @@ async def strict(counter: Till) -> AsyncIterator[str]:
     await counter.house.start("gateway", PROCESS_INDEX="1", PLANS_FILE="", HTTP_PORT=str(port))
     yield f"http://127.0.0.1:{port}"
     await counter.house.end("gateway-1")
+
+
+@pytest_asyncio.fixture(scope="module")
+async def elsewhere(counter: Till, strict: str, tmp_path_factory: Any) -> AsyncIterator[str]:
+    """The same on another machine: its table of limits is its own."""
+    port = free_port()
+    folder = str(tmp_path_factory.mktemp("another machine"))
+    settings = {"PLANS_FILE": "", "HTTP_PORT": str(port), "DATA_DIR": folder}
+    await counter.house.start("gateway", PROCESS_INDEX="2", **settings)
+    yield f"http://127.0.0.1:{port}"
+    await counter.house.end("gateway-2")
 
 
 @pytest_asyncio.fixture
@@ -92,3 +104,23 @@ async def test_usage_shows_the_days_quotas_of_the_tier(till: Till) -> None:
     assert said["quotas"]["scan"]["limit"] == 5 and said["quotas"]["scan"]["used"] == 0
     assert said["quotas"]["scan"]["resets_at"].endswith("T00:00:00Z")
     assert (await caller.call("GET", "/v1/usage?days=0")).status == 400
+
+
+async def test_calls_at_two_machines_at_once_get_the_limit_of_one(
+    strict: str, elsewhere: str, till: Till
+) -> None:
+    caller = await key_of(till.town)
+
+    async def call(number: int) -> Answer:
+        return await replace(caller, url=(strict, elsewhere)[number % 2]).call("GET", "/v1/balance")
+
+    answers = await asyncio.gather(*(call(number) for number in range(100)))
+    good = [limits_of(a) for a in answers if a.status == 200]
+    assert sorted(good) == [(60, left) for left in range(60)]  # each call once, and each is told its own
+    refused = [a for a in answers if a.status == 429]
+    assert len(refused) == 40 and {limits_of(a) for a in refused} == {(60, 0)}
+    by_machine = [sum(a.status == 200 for a in answers[side::2]) for side in (0, 1)]
+    assert all(by_machine), by_machine
+    asked = await till.house.running["gateway-2"].metrics()
+    assert 'tradewind_gateway_limit_asks_total{outcome="answered"}' in asked
+    assert 'tradewind_gateway_limit_asks_total{outcome="unanswered"} 0.0' in asked

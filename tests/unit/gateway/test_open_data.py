@@ -19,8 +19,10 @@ from libs.common.errors import AppError, ServiceUnavailable
 from libs.common.ids import CountedIds
 from libs.common.plans import PlansFile
 from services.gateway.endpoints.prices import ROWS
+from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.spans import SharedSpans
+from services.gateway.limits.tables import Tables
 from services.gateway.open_data import BYTES_MAX, ENTRIES_MAX, IDS_AHEAD, OpenData, Question
 from services.gateway.pacing import Pacing
 from services.gateway.ready import Ready
@@ -101,7 +103,9 @@ def desk(tmp_path: Path) -> Desk:
     clock, owner = ManualClock(datetime(2026, 1, 31, tzinfo=UTC)), Owner()
     owner.gate.set()
     windows = SharedWindows(tmp_path / "windows", clock)
-    pacing = Pacing(windows, SharedSpans(tmp_path / "spans", clock), PlansFile("", clock), clock)
+    tables = Tables(windows, SharedSpans(tmp_path / "spans", clock))
+    nobody: Any = None  # one machine says nothing to others
+    pacing = Pacing(Limiter(tables, nobody, clock), PlansFile("", clock), clock)
     readers = {row.name: RequestReader(row) for row in ROWS}
     return Desk(owner, clock, OpenData(owner, clock, CountedIds(), pacing, readers))  # type: ignore[arg-type]
 

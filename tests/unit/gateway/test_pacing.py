@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +15,14 @@ from hypothesis import strategies as st
 from libs.common.clock import ManualClock
 from libs.common.plans import PlansFile
 from libs.common.principal import ANONYMOUS, Principal, SessionType
+from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.spans import SharedSpans
+from services.gateway.limits.tables import Tables
 from services.gateway.pacing import Paced, Pacing
 
 START = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
+NO_BUS: Any = None  # one machine says nothing to others
 RATES = {"free": (10, 3), "go": (30, 10), "plus": (60, 20), "pro": (120, 50)}
 
 
@@ -34,13 +38,14 @@ class Gateways:
             stack.callback(windows.close)
             spans = SharedSpans(folder / "spans", self.clock)
             stack.callback(spans.close)
-            self.doors.append(Pacing(windows, spans, plans, self.clock))
+            limiter = Limiter(Tables(windows, spans), NO_BUS, self.clock)
+            self.doors.append(Pacing(limiter, plans, self.clock))
         self.turn = 0
 
     def ask(self, surface: str, who: Principal, address: str = "10.0.0.1") -> Paced:
         """One call, at the processes in turn."""
         self.turn += 1
-        paced = self.doors[self.turn % len(self.doors)].count(surface, who, address)
+        paced = self.doors[self.turn % len(self.doors)].count_here(surface, who, address)
         assert paced is not None
         return paced
 
@@ -122,8 +127,8 @@ def test_a_window_of_prices_opens_with_its_first_call(gateways: Gateways) -> Non
 
 def test_staff_and_other_surfaces_have_no_pace(gateways: Gateways) -> None:
     admin = Principal(kind="staff", session_type=SessionType.ADMIN, login=1)
-    assert gateways.doors[0].count("scan", admin, "10.0.0.1") is None
-    assert gateways.doors[0].count("broker", ANONYMOUS, "10.0.0.1") is None
+    assert gateways.doors[0].count_here("scan", admin, "10.0.0.1") is None
+    assert gateways.doors[0].count_here("broker", ANONYMOUS, "10.0.0.1") is None
 
 
 def test_looking_counts_nothing(gateways: Gateways) -> None:
