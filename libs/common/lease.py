@@ -137,7 +137,7 @@ class Lease:
                 await self._drop()  # the lock of its life belongs to an owner only
                 return False
             # Before the first transaction of ours: what the old owner sleeps on.
-            await connection.fetch(self._sql["end_paused"], self._partition)
+            await connection.fetch(self._sql["end_paused"], self._partition, gone)
             if not gone:
                 await connection.fetchval(self._sql["lock_life"], self._partition)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
@@ -153,7 +153,7 @@ class Lease:
             epoch: int | None = await connection.fetchval(self._sql["take"], *ask)
         except asyncpg.LockNotAvailableError:
             # The old owner sleeps inside a transaction: its row is locked, so nothing was taken.
-            await connection.fetch(self._sql["end_paused"], self._partition)
+            await connection.fetch(self._sql["end_paused"], self._partition, gone)
             epoch = await connection.fetchval(self._sql["take"], *ask)
         return epoch
 

@@ -41,8 +41,9 @@ SELECT pg_advisory_xact_lock_shared(hashtext('tradewind writer {schema}'), $1::i
 
 -- name: end_paused
 -- End the sessions of an owner that has lost its lease and sleeps on what the next one needs: its transactions,
--- the lock of its life, and the lock of the relay where nothing has moved since.
--- $1 partition
+-- the lock of its life, and the lock of the relay where nothing has moved since. An owner that has gone took
+-- its relay along: the one that is there is of a living process, maybe this one.
+-- $1 partition  $2 whether the owner has gone
 SELECT pg_terminate_backend(l.pid)
   FROM pg_locks AS l
   JOIN pg_stat_activity AS a ON a.pid = l.pid
@@ -51,5 +52,5 @@ SELECT pg_terminate_backend(l.pid)
    AND ((l.objsubid = 2 AND l.objid = $1::int::oid
          AND l.classid IN (hashtext('tradewind lease {schema}')::bit(32)::bigint::oid,
                            hashtext('tradewind writer {schema}')::bit(32)::bigint::oid))
-        OR (l.objsubid = 1 AND a.state_change < clock_timestamp() - interval '1.5 seconds'
+        OR (NOT $2::bool AND l.objsubid = 1 AND a.state_change < clock_timestamp() - interval '1.5 seconds'
             AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('tradewind relay {schema}')::bigint));

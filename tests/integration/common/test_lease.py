@@ -84,6 +84,27 @@ async def test_a_paused_owner_loses_its_lease_and_its_open_transaction(database:
     await second.release()
 
 
+async def test_taking_what_nobody_holds_leaves_the_relay_of_a_living_process_alone(
+    database: MakeDatabase,
+) -> None:
+    """A first start that takes its time: the relay has had nothing to do for a while, and is our own."""
+    one = await database("alerts")
+    lease = lease_of(one, [])
+    async with one.pool.acquire() as relay:
+        assert await relay.fetchval("SELECT pg_try_advisory_lock(hashtext('tradewind relay alerts'))")
+        pid = relay.get_server_pid()
+
+        async def is_idle() -> bool:
+            async with one.connection() as other:
+                idle = "SELECT clock_timestamp() - state_change > interval '1.6 s' FROM pg_stat_activity"
+                return bool(await other.fetchval(f"{idle} WHERE pid = $1", pid))
+
+        await wait_until(is_idle)
+        await lease.take()
+        assert await relay.fetchval("SELECT 1") == 1
+        await lease.release()
+
+
 async def test_an_owner_keeps_its_lease_over_a_restart_of_its_connection(database: MakeDatabase) -> None:
     one, two = await database("alerts"), await database("alerts")
     lost: list[str] = []
