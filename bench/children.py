@@ -8,6 +8,8 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
+
 Answer = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
@@ -24,6 +26,8 @@ def write_line(answer: dict[str, Any]) -> None:
 
 async def answer_lines(answer: Answer) -> None:
     """Answer every further line until the input ends, without holding up the loop."""
+    # The output carries answers only: what is logged goes where it neither fills nor mixes with them.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -71,12 +71,9 @@ async def serve(config: dict[str, Any]) -> None:
 
     async def handle(ask: TradeOpen, call: Call) -> TradeAck:
         async with pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(LOCK, ask.login)
+            free_minor = await connection.fetchval(LOCK, ask.login)
             margin = ask.volume * CONTRACT * ASK // (LEVERAGE * 100_000)
-            if (
-                row["balance_minor"] + row["credit_minor"] + row["profit_minor"] - row["margin_minor"]
-                < margin
-            ):
+            if free_minor < margin:
                 raise NoMoney
             now_ms = time.time_ns() // 1_000_000
             price = ASK if ask.cmd == 0 else BID
