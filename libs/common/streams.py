@@ -22,6 +22,7 @@ from libs.common.subjects import (
     INSTRUMENT_CHANGED,
     KEY_ISSUED,
     LEVEL_BROKEN,
+    MONITOR_HEARD,
     PATTERN_DETECTED,
     PERSON_JOINED,
     PUSH_STREAM,
@@ -129,7 +130,7 @@ NOTIFIER_SCANNER = Consumer(
     durable="notifier-scanner",
     stream="SCANNER",
     service="notifier",
-    filters=(SCANNER_NOTICE.pattern,),
+    filters=(SCANNER_NOTICE.pattern, MONITOR_HEARD.pattern),
     ack_wait_s=15.0,
 )
 

@@ -387,6 +387,7 @@ AUTH_NOTICE = Subject("auth.evt.notice.raised.v1.{login}", notifier.Notice, stre
 TRADING_NOTICE = Subject("trading.evt.notice.raised.v1.{login}", notifier.Notice, stream="TRADING")
 ALERTS_NOTICE = Subject("alerts.evt.notice.raised.v1.{login}", notifier.Notice, stream="ALERTS")
 SCANNER_NOTICE = Subject("scanner.evt.notice.raised.v1.{login}", notifier.Notice, stream="SCANNER")
+MONITOR_HEARD = Subject("scanner.evt.monitor.heard.v1.{person}", scan_people.MonitorHeard, stream="SCANNER")
 
 NOTIFY_LIST = Command("notifier.cmd.notify.list.v1", notifier.NotifyListAsk, notifier.NotifyTable)
 NOTIFY_READ = Command("notifier.cmd.notify.read.v1", notifier.NotifyRead, notifier.NotifyMarked, effect=True)

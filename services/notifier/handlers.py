@@ -9,7 +9,7 @@ from libs.common import subjects
 from libs.common.bus import Ack, Call, ConsumeHandler, Consumer, Handler, Inbound
 from libs.common.messages.house import Done
 from libs.common.streams import NOTIFIER_ALERTS, NOTIFIER_AUTH, NOTIFIER_SCANNER, NOTIFIER_TRADING
-from libs.common.subjects import ACCOUNT_OPENED, ALERT_TRIGGERED, Command, Subject
+from libs.common.subjects import ACCOUNT_OPENED, ALERT_TRIGGERED, MONITOR_HEARD, Command, Subject
 from services.notifier.binding import Binder
 from services.notifier.planner import Planner
 from services.notifier.service import NotifierService
@@ -46,11 +46,16 @@ def consumers_of(planner: Planner) -> list[tuple[Consumer, ConsumeHandler]]:
             return await planner.on_alert(inbound)
         return await planner.on_notice(inbound)
 
+    async def on_scanner(inbound: Inbound) -> Ack:
+        if _is(inbound, MONITOR_HEARD):
+            return await planner.on_monitor(inbound)
+        return await planner.on_notice(inbound)
+
     return [
         (NOTIFIER_AUTH, on_auth),
         (NOTIFIER_ALERTS, on_alerts),
         (NOTIFIER_TRADING, planner.on_notice),
-        (NOTIFIER_SCANNER, planner.on_notice),
+        (NOTIFIER_SCANNER, on_scanner),
     ]
 
 

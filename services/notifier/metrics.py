@@ -38,7 +38,7 @@ for _channel in CHANNELS:
     summaries.labels(_channel)
     attempt_seconds.labels(_channel)
     delivery_seconds.labels(_channel)
-for _token in ("PRICE_ALERT", "MARGIN_CALL", "STOP_OUT", "TRADE_REJECTED", "OPEN_ORDER", "other"):
+for _token in ("PRICE_ALERT", "MARGIN_CALL", "STOP_OUT", "TRADE_REJECTED", "OPEN_ORDER", "MONITOR", "other"):
     notices.labels(_token)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+import msgspec
+
 from libs.common.messages.alerts import AlertTriggered
 from libs.common.messages.notifier import Notice, NotificationFrame
+from libs.common.messages.scan_people import MonitorHeard
 
 PRICE_ALERT = "PRICE_ALERT"
 STATUS_SENT = 1  # broker 10.7: 0 waiting, 1 sent, 2 read; the push is committed with the row, so it is sent
@@ -45,6 +48,28 @@ def of_alert(fact: AlertTriggered) -> Notice:
             "triggered_at": fact.triggered_ms // 1000,
         },
     )
+
+
+def of_monitor(heard: MonitorHeard) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What a monitor heard: the template, what programs get (the event of the feed and what it says of the
+    detection), and the template's fields."""
+    event: dict[str, Any] = {**msgspec.to_builtins(heard.event), "monitor_name": heard.monitor_name}
+    about = {
+        "direction": heard.direction,
+        "confidence": heard.confidence,
+        "price": heard.price,
+        "outcome": heard.outcome,
+        "return_pct": heard.return_pct,
+    }
+    fields = {
+        **event,
+        "pattern_name": heard.pattern_name,
+        "price": heard.price,
+        "confidence_percent": 100.0 * heard.confidence,
+        "return_percent": heard.return_pct,
+        "time_ms": heard.heard_ms,
+    }
+    return f"monitor_{heard.event.type}", {**event, **about}, fields
 
 
 def type_of(token: str) -> str:

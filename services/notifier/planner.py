@@ -5,7 +5,7 @@ Never: speak to an outsider here; leave a fact half done. A fact that was heard 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from libs.common.bus import Ack, Bus, Inbound, Terminate
 from libs.common.clock import Clock
@@ -15,6 +15,7 @@ from libs.common.ids import Ids
 from libs.common.messages.alerts import AlertTriggered
 from libs.common.messages.auth import AccountAsk, AccountOpened
 from libs.common.messages.notifier import Notice
+from libs.common.messages.scan_people import MonitorHeard
 from libs.common.outbox import Outbox, Relay, fact
 from libs.common.subjects import ACCOUNT_OF, NOTIFICATION_PUSH
 from libs.common.telemetry import adopt_traceparent, current_traceparent, span
@@ -29,6 +30,7 @@ from services.notifier.notices import (
     is_token,
     is_wanted,
     of_alert,
+    of_monitor,
     one_line,
     paragraphs,
     type_of,
@@ -36,12 +38,13 @@ from services.notifier.notices import (
 from services.notifier.preferences import Said, gate_of
 from services.notifier.rendering import Context, Templates
 from services.notifier.retry import LIFETIME_MS
-from services.notifier.store import Store
+from services.notifier.store import Owner, Store
 from services.notifier.vault import Vault
 
 CONSUMER = "notifier"
 WAITING_MAX = 10_000  # per recipient; beyond it a delivery is dead at once, visible to staff
 LEVEL_MAX = 1_000
+QUIET_LEVEL = 10  # of what monitors hear: quiet hours and digests hold it
 FACT_BYTES_MAX = 64 * 1024
 KNOWN_MAX = 100_000  # logins remembered as known; then the set begins anew
 OWNER_ATTEMPTS = 6  # so often a fact waits for auth to say whose account it is
@@ -100,6 +103,25 @@ class Planner:
         """Another service wants somebody told."""
         return await self.on_raised(inbound, inbound.decode(Notice))
 
+    async def on_monitor(self, inbound: Inbound) -> Ack:
+        """A monitor heard something: its person is told where it says, with a trading account or without.
+
+        The feed is its list: nothing is listed and pushed to an account.
+        """
+        heard = inbound.decode(MonitorHeard)
+        adopt_traceparent(inbound.headers.get(HEADER_TRACE))
+        span("monitor", person_id=heard.person_id)
+        digits = await self._digits.of(heard.symbol)
+        async with self._database.transaction() as tx:
+            if not await self._outbox.claim(tx, CONSUMER, inbound.event_id or heard.event_id):
+                return Ack.DONE
+            owner = await self._store.person(tx, heard.person_id)
+            is_due = owner is not None and await self._plan_heard(tx, heard, owner, digits)
+        metrics.notices.labels("MONITOR").inc()
+        if is_due:
+            self._wake()
+        return Ack.DONE
+
     async def on_raised(self, inbound: Inbound, notice: Notice) -> Ack:
         """Tell, once."""
         adopt_traceparent(inbound.headers.get(HEADER_TRACE))
@@ -145,11 +167,40 @@ class Planner:
             data=notice.data,
             traceparent=current_traceparent(),
         )
+        return await self._deliver(tx, draft, owner, notice.channels, now_ms)
+
+    async def _plan_heard(
+        self, tx: Connection, heard: MonitorHeard, owner: Owner, digits: int | None
+    ) -> bool:
+        """Write down where a person is told what a monitor heard; whether anything is to be delivered."""
+        if not is_wanted(heard.confidence, owner.said.min_confidence):
+            return False
+        now_ms = self._clock.now_ms()
+        context = Context(owner.said.language, gate_of(owner.said).where, digits)
+        template, data, fields = of_monitor(heard)
+        written = self._templates.write(template, fields, context)
+        draft = Draft(
+            event_id=heard.event_id,
+            type=f"monitor.{heard.event.type}",
+            level=QUIET_LEVEL,
+            created_ms=min(heard.heard_ms, now_ms),
+            expires_ms=now_ms + LIFETIME_MS,
+            title=written.title,
+            body=written.text,
+            data=data,
+            traceparent=current_traceparent(),
+        )
+        return await self._deliver(tx, draft, owner, heard.channels, now_ms)
+
+    async def _deliver(
+        self, tx: Connection, draft: Draft, owner: Owner, channels: Sequence[str] | None, now_ms: int
+    ) -> bool:
+        """A delivery for each usable address that is wanted (None: all of them); whether there is one."""
         wanted = [
             reached
             for reached in owner.reached
-            if said.enabled.get(reached.channel, False)
-            and (notice.channels is None or reached.channel in notice.channels)
+            if owner.said.enabled.get(reached.channel, False)
+            and (channels is None or reached.channel in channels)
         ]
         await self._store.insert_deliveries(
             tx,

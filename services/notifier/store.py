@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from libs.common.db import Connection, load_queries
+from libs.common.db import Connection, Record, load_queries
 from libs.common.messages.notifier import DeadLetter, Notice
 from services.notifier.deliveries import DEAD, PENDING, Delivery, Draft
 from services.notifier.notices import STATUS_SENT, Written, storable
@@ -28,7 +28,7 @@ class Reached(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """The person behind a login."""
+    """A person with what it said and where it can be reached."""
 
     person_id: int
     said: Said
@@ -103,15 +103,11 @@ class Store:
 
     async def owner(self, db: Connection, login: int) -> Owner | None:
         """The person behind a login, what it said, and where it can be reached; None when nobody knows."""
-        rows = await db.fetch(QUERIES["owner"], login)
-        if not rows:
-            return None
-        reached = [
-            Reached(row["recipient_id"], row["channel"], row["waiting"])
-            for row in rows
-            if row["recipient_id"] is not None
-        ]
-        return Owner(rows[0]["person_id"], read_said(rows[0]["said"]), tuple(reached))
+        return _owner(await db.fetch(QUERIES["owner"], login))
+
+    async def person(self, db: Connection, person_id: int) -> Owner | None:
+        """The same of a person, with an account or without."""
+        return _owner(await db.fetch(QUERIES["person_reached"], person_id))
 
     async def is_known(self, db: Connection, login: int) -> bool:
         """Whether somebody told whose account a login is."""
@@ -430,3 +426,14 @@ class Store:
         """How many deliveries wait, and since when the first of them is due."""
         row = await db.fetchrow(QUERIES["backlog"])
         return row["waiting"], row["due_ms"]
+
+
+def _owner(rows: Sequence[Record]) -> Owner | None:
+    if not rows:
+        return None
+    reached = [
+        Reached(row["recipient_id"], row["channel"], row["waiting"])
+        for row in rows
+        if row["recipient_id"] is not None
+    ]
+    return Owner(rows[0]["person_id"], read_said(rows[0]["said"]), tuple(reached))

@@ -109,6 +109,13 @@ class LimitReached(AppError):
     http_status = 409
 
 
+class TierInsufficient(AppError):
+    """A higher tier may do this; meta has ``required_tier`` and ``current_tier``."""
+
+    code = "tier_insufficient"
+    http_status = 403
+
+
 class ServerBusy(AppError):
     """More was asked at once than is done at once; nothing was done."""
 

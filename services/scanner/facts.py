@@ -7,12 +7,15 @@ from typing import Any
 
 from libs.common.ids import Uuid
 from libs.common.messages import scanner as m
+from libs.common.messages.scan_people import MonitorHeard
 from libs.common.outbox import Fact, fact
-from libs.common.subjects import LEVEL_BROKEN, PATTERN_DETECTED, RECORD_CLOSED, REGIME_FLIPPED
+from libs.common.subjects import LEVEL_BROKEN, MONITOR_HEARD, PATTERN_DETECTED, RECORD_CLOSED, REGIME_FLIPPED
 from services.scanner.catalogue import BY_ID
 from services.scanner.evidence import EvidenceBook
 from services.scanner.ids import event_uuid, shown
 from services.scanner.places import Opened, Told
+from services.scanner.views import feed_event
+from services.scanner.watching import FeedRow
 
 PUBLISHED_BARS = 48  # of history that was loaded, only the newest bars are told to others
 
@@ -55,6 +58,28 @@ def facts_of(told: Told, new: Set[Uuid], evidence: EvidenceBook, *, live: bool) 
     for opened in told.ended:
         if not opened.is_baseline:
             yield _closed(told, opened, live)
+
+
+def heard_of(row: FeedRow) -> Fact:
+    """An event of the feed, for the channels its monitor tells on."""
+    d, closed = row.heard.detection, row.heard.closed
+    event = feed_event(row)
+    heard = MonitorHeard(
+        event_id=event.id,
+        person_id=row.person_id,
+        heard_ms=row.created_ms,
+        channels=row.monitor.channels,
+        monitor_name=row.monitor.name,
+        symbol=row.symbol,
+        pattern_name=BY_ID[row.pattern].name,
+        direction=d.direction,
+        confidence=d.confidence,
+        price=d.price if closed is None else closed.exit_price,
+        event=event,
+        outcome=None if closed is None else closed.outcome,
+        return_pct=None if closed is None else closed.return_pct,
+    )
+    return fact(MONITOR_HEARD, heard, heard.event_id, person=row.person_id)
 
 
 def _detected(told: Told, opened: Opened, evidence: EvidenceBook, live: bool) -> Fact:

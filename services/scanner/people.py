@@ -21,6 +21,7 @@ from services.scanner.errors import (
     InvalidParam,
     LimitReached,
     NotFound,
+    TierInsufficient,
     WatchlistNameTaken,
     WatchlistNotFound,
 )
@@ -34,6 +35,8 @@ SYMBOLS_MAX = 50
 NAME_MAX = 50
 DEFAULT_NAME = "Default"
 MONITORS_MAX: Mapping[str, int] = {"free": 1, "go": 3, "plus": 10, "pro": 50}
+CHANNELS = ("email", "telegram", "discord", "x", "slack", "ntfy", "webhook", "apprise")
+WEBHOOK_TIER = "pro"
 NEWEST = 2**62
 
 
@@ -195,6 +198,7 @@ class People:
             raise InvalidParam("a pattern was unknown", field="pattern_filters", allowed=list(BY_ID))
         frames = [timeframe_of(text, "timeframe_filters", EVERY) for text in ask.timeframe_filters]
         symbols = [await symbol_of(self._market, text, "symbol_filters") for text in ask.symbol_filters]
+        channels = _channels(ask.channels, ask.tier)
         monitor = Monitor(
             id=Uuid(self._ids.event_id()),
             person_id=ask.person_id,
@@ -204,6 +208,7 @@ class People:
             timeframes=tuple(dict.fromkeys(frames)),
             is_active=True,
             created_ms=self._clock.now_ms(),
+            channels=channels,
         )
         limit = MONITORS_MAX.get(ask.tier, MONITORS_MAX["free"])
         async with self._database.transaction() as tx:
@@ -308,6 +313,16 @@ def is_timezone(name: str) -> bool:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
+
+
+def _channels(asked: Sequence[str], tier: str) -> tuple[str, ...]:
+    if not set(asked) <= set(CHANNELS):
+        raise InvalidParam("a channel was unknown", field="channels", allowed=list(CHANNELS))
+    if "webhook" in asked and tier != WEBHOOK_TIER:
+        raise TierInsufficient(
+            "webhooks of monitors need the Pro plan", required_tier=WEBHOOK_TIER, current_tier=tier
+        )
+    return tuple(dict.fromkeys(asked))
 
 
 def _name(text: str) -> str:

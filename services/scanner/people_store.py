@@ -76,6 +76,7 @@ class PeopleStore:
             list(monitor.patterns),
             list(monitor.timeframes),
             monitor.created_ms,
+            list(monitor.channels),
         )
 
     async def set_monitor(
@@ -158,4 +159,5 @@ def _monitor(row: Record) -> Monitor:
         timeframes=tuple(row["timeframes"]),
         is_active=row["is_active"],
         created_ms=row["created_ms"],
+        channels=tuple(row["channels"]),
     )

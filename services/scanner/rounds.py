@@ -31,7 +31,7 @@ from libs.common.subjects import FEED_TOLD
 from services.scanner import metrics
 from services.scanner.errors import PlacesMoved
 from services.scanner.evidence import EvidenceBook
-from services.scanner.facts import facts_of
+from services.scanner.facts import facts_of, heard_of
 from services.scanner.following import Following
 from services.scanner.loading import Loader
 from services.scanner.past import Job, Past
@@ -265,7 +265,7 @@ class Rounds:
     async def _tell_people(
         self, tx: Connection, told: Sequence[Told], new: set[Uuid], now_ms: int
     ) -> list[FeedRow]:
-        """Feed events of what is live, for the monitors that hear it."""
+        """Feed events of what is live, for the monitors that hear it; some tell on channels, too."""
         rows = []
         for line in told:
             if not self._is_live(line, now_ms):
@@ -276,7 +276,9 @@ class Rounds:
             for one in line.ended:
                 if not one.is_baseline:
                     rows += self._watching.events(line.place, one, RECORD_CLOSED, now_ms)
-        return await self._people.add_events(tx, rows)
+        added = await self._people.add_events(tx, rows)
+        await self._outbox.append(tx, [heard_of(row) for row in added if row.monitor.channels])
+        return added
 
     def _is_live(self, line: Told, now_ms: int) -> bool:
         """Whether a bar is news: the newest of its place, and heard as it closed or soon after."""

@@ -211,6 +211,7 @@ def monitor_view(monitor: Monitor) -> pm.MonitorView:
         timeframe_filters=monitor.timeframes,
         status="active" if monitor.is_active else "paused",
         created_at=iso(monitor.created_ms),
+        channels=monitor.channels,
     )
 
 

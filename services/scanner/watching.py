@@ -14,7 +14,7 @@ CONTEXT_READY, RECORD_CLOSED = "context_ready", "record_closed"
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """What a person watches; an empty filter takes everything."""
+    """What a person watches; an empty filter takes everything. ``channels`` hear of it beside the feed."""
 
     id: Uuid
     person_id: int
@@ -24,6 +24,7 @@ class Monitor:
     timeframes: tuple[str, ...]
     is_active: bool
     created_ms: int
+    channels: tuple[str, ...] = ()
 
     def hears(self, symbol: str, timeframe: str, pattern: str) -> bool:
         """Whether a detection passes every filter."""
@@ -36,7 +37,7 @@ class Monitor:
 
 @dataclass(frozen=True, slots=True)
 class FeedRow:
-    """An event for one person's feed."""
+    """An event for one person's feed, with the monitor that heard it and what it heard."""
 
     id: Uuid
     person_id: int
@@ -47,6 +48,8 @@ class FeedRow:
     symbol: str
     timeframe: str
     pattern: str
+    monitor: Monitor
+    heard: Opened
 
 
 class Watching:
@@ -75,6 +78,8 @@ class Watching:
                 symbol=place.symbol,
                 timeframe=place.frame.name,
                 pattern=pattern,
+                monitor=monitor,
+                heard=opened,
             )
             for monitor in self._monitors
             if monitor.hears(place.symbol, place.frame.name, pattern)

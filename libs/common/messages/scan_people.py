@@ -20,6 +20,7 @@ class MonitorMake(msgspec.Struct, frozen=True, kw_only=True):
     symbol_filters: Sequence[str] = ()
     pattern_filters: Sequence[str] = ()
     timeframe_filters: Sequence[str] = ()
+    channels: Sequence[str] = ()  # 1.1: where its events are told beside the feed
 
 
 class MonitorChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class MonitorView(msgspec.Struct, frozen=True, kw_only=True):
     timeframe_filters: Sequence[str]
     status: str
     created_at: str
+    channels: Sequence[str] = ()  # 1.1
 
 
 class MonitorsView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +72,25 @@ class FeedEvent(msgspec.Struct, frozen=True, kw_only=True):
     detection_id: str
     created_at: str
     read: bool
+
+
+class MonitorHeard(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact: a monitor that tells on channels heard something. ``event`` is what stands in the feed, its id
+    that of every message about it; ``price`` that of the bar, or of the exit. ``symbol`` is market's name."""
+
+    event_id: str
+    person_id: int
+    heard_ms: int
+    channels: Sequence[str]
+    monitor_name: str
+    symbol: str
+    pattern_name: str
+    direction: str
+    confidence: float
+    price: float
+    event: FeedEvent
+    outcome: str | None = None
+    return_pct: float | None = None
 
 
 class FeedFrame(msgspec.Struct, frozen=True, kw_only=True):

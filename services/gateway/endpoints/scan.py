@@ -359,7 +359,7 @@ MONITORS = (
         message=_monitor_make,
         response=pm.MonitorView,
         status=201,
-        errors=("symbol_not_supported", "limit_reached"),
+        errors=("symbol_not_supported", "limit_reached", "tier_insufficient"),
     ),
     scan_row(
         "GET",

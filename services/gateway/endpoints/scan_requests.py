@@ -133,6 +133,10 @@ class MonitorRequest(msgspec.Struct, frozen=True, kw_only=True):
     symbol_filters: Filters = []
     pattern_filters: Filters = []
     timeframe_filters: Filters = []
+    channels: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=16)]],
+        Meta(max_length=8, description="Where its events are told beside the feed; webhook needs Pro."),
+    ] = []
 
 
 class FeedRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,16 +79,19 @@ class WebhookChannel:
 
 
 def payload_of(message: Outgoing) -> bytes:
-    """The body: ``id``, ``type``, ``timestamp`` of the event, and its ``data``."""
+    """The body: ``id``, ``type``, ``timestamp`` of the event (and again as ``created_at``), and its ``data``;
+    ``login`` is in it where the event is about a trading account."""
     at = datetime.fromtimestamp(message.created_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    at = at.replace("+00:00", "Z")
     return msgspec.json.encode(
         {
             "id": message.id,
             "type": message.type,
-            "timestamp": at.replace("+00:00", "Z"),
+            "timestamp": at,
+            "created_at": at,
             "data": {
                 **message.data,
-                "login": message.login,
+                **({"login": message.login} if message.login else {}),
                 "level": message.level,
                 "title": message.title,
                 "text": message.text,

@@ -25,6 +25,15 @@ SELECT p.person_id, p.said, r.id AS recipient_id, r.channel, r.waiting
  WHERE a.login = $1
  ORDER BY r.id;
 
+-- name: person_reached
+-- A person, what it said, and its addresses that can be used: at least one row for a known person.
+-- $1 person_id
+SELECT p.person_id, p.said, r.id AS recipient_id, r.channel, r.waiting
+  FROM notifier.person AS p
+  LEFT JOIN notifier.recipient AS r ON r.person_id = p.person_id AND r.status = 'verified'
+ WHERE p.person_id = $1
+ ORDER BY r.id;
+
 -- name: is_known
 -- Whether somebody told whose account a login is.
 -- $1 login

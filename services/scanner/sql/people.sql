@@ -47,28 +47,28 @@ DELETE FROM scanner.watchlist WHERE person_id = $1 AND id = $2 RETURNING id;
 -- name: monitors
 -- A person's monitors, oldest first.
 -- $1 person_id
-SELECT id, person_id, name, symbols, patterns, timeframes, is_active, created_ms
+SELECT id, person_id, name, symbols, patterns, timeframes, is_active, created_ms, channels
   FROM scanner.monitor
  WHERE person_id = $1
  ORDER BY created_ms, id;
 
 -- name: active_monitors
 -- Every monitor that watches.
-SELECT id, person_id, name, symbols, patterns, timeframes, is_active, created_ms
+SELECT id, person_id, name, symbols, patterns, timeframes, is_active, created_ms, channels
   FROM scanner.monitor
  WHERE is_active;
 
 -- name: add_monitor
 -- Make a monitor.
--- $1 id  $2 person_id  $3 name  $4 symbols  $5 patterns  $6 timeframes  $7 created_ms
-INSERT INTO scanner.monitor (id, person_id, name, symbols, patterns, timeframes, is_active, created_ms)
-VALUES ($1, $2, $3, $4, $5, $6, true, $7);
+-- $1 id  $2 person_id  $3 name  $4 symbols  $5 patterns  $6 timeframes  $7 created_ms  $8 channels
+INSERT INTO scanner.monitor (id, person_id, name, symbols, patterns, timeframes, is_active, created_ms, channels)
+VALUES ($1, $2, $3, $4, $5, $6, true, $7, $8);
 
 -- name: set_monitor
 -- Let a monitor watch or rest.
 -- $1 person_id  $2 id  $3 is_active
 UPDATE scanner.monitor SET is_active = $3 WHERE person_id = $1 AND id = $2
-RETURNING id, person_id, name, symbols, patterns, timeframes, is_active, created_ms;
+RETURNING id, person_id, name, symbols, patterns, timeframes, is_active, created_ms, channels;
 
 -- name: remove_monitor
 -- Take a monitor away.

@@ -34,9 +34,9 @@ async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) ->
     await empty_streams(nats)
     async with template.fresh() as dsns:
         house = House(dsns, nats.url, tmp_path_factory.mktemp("scan"))
-        services = ("auth", "market", "billing", "scanner", "gateway")
+        services = ("auth", "market", "billing", "scanner", "notifier", "gateway")
         try:
-            await house.start(*services, SERVICES=",".join(services))
+            await house.start(*services, SERVICES=",".join(services), NOTIFY_ALLOW_PRIVATE="on")
             town = Town(house)
             admin = await town.admin()
             await load(admin, PAIR, "4h", BARS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType
 from msgspec.structs import replace
+from standardwebhooks import Webhook
 
 from libs.common.bus import encode
 from libs.common.bus_nats import NatsBus
@@ -20,6 +21,7 @@ from services.scanner.contexts import visual_code
 from tests.conftest import wait_until
 from tests.contract.auth.people import Caller, Town
 from tests.contract.scan.conftest import BARS, FOUR_HOURS_MS, load, person
+from tests.integration.notifier import receivers
 
 CANONICAL = "BINANCE:WAVUSDT"
 DAY_MS = 86_400_000
@@ -387,6 +389,45 @@ async def test_a_monitor_feeds_its_owner_and_nobody_else(town: Town) -> None:
     assert (usage["monitors"]["used"], usage["monitors"]["active"], usage["tier"]) == (1, 0, "pro")
 
 
+async def test_a_monitor_calls_its_owners_webhook_with_each_event_of_the_feed_once(town: Town) -> None:
+    caller, admin = await person(town), await town.admin()
+    async with receivers.open_receiver() as receiver:
+
+        async def echo(request: Any) -> Any:
+            return await receivers.status(200, {"code": receiver.calls[-1].json["data"]["code"]})(request)
+
+        receiver.script.append(echo)
+        target = {"channel": "webhook", "target": f"{receiver.url}/hook"}
+        bound = await caller.done("POST", "/api/v1/notifications/channels/bind", target)
+        assert bound["status"] == "verified"
+        receiver.calls.clear()
+        receiver.script.append(receivers.status(503))
+        symbol = "HUK/USDT"
+        bars = [(at - BARS[0][0], *rest) for at, *rest in BARS]
+        await load(admin, symbol, "1h", bars[:100])
+        body = {"name": "Hook", "symbol_filters": [symbol], "channels": ["webhook"]}
+        assert (await caller.done("POST", "/api/v1/monitors", body))["channels"] == ["webhook"]
+        for bar in bars[100:112]:
+            await load(admin, symbol, "1h", [bar])
+
+        async def told() -> Any:
+            fed = (await caller.done("GET", "/api/v1/feed?limit=100"))["events"]
+            got = {call.headers["webhook-id"] for call in receiver.calls[1:]}
+            return {event["type"] for event in fed} == {"context_ready", "record_closed"} and (
+                {event["id"] for event in fed} == got and fed
+            )
+
+        fed: Any = await wait_until(told, timeout_s=30)
+        refused_one, *calls = receiver.calls
+        assert refused_one.headers["webhook-id"] in {call.headers["webhook-id"] for call in calls}
+        assert len(calls) == len(fed)
+        for call in calls:
+            said: Any = Webhook(bound["secret"]).verify(call.body, call.headers)
+            event = next(event for event in fed if event["id"] == said["id"])
+            assert said["type"] == f"monitor.{event['type']}"
+            assert {name: said["data"][name] for name in event} == event
+
+
 async def test_the_feeds_socket_gives_new_events_to_their_owner_only(town: Town) -> None:
     caller, other, admin = await person(town), await person(town), await town.admin()
     symbol = "SOK/USDT"
@@ -458,14 +499,19 @@ async def test_monitors_are_limited_by_tier_and_checked(town: Town) -> None:
         {"name": "a", "timeframe_filters": ["2h"]},
         {"name": ""},
         {"name": "a", "symbol_filters": "EURUSD"},
+        {"name": "a", "channels": ["pigeon"]},
     )
     for one in broken:
         assert (await refused(caller, "POST", "/api/v1/monitors", one))[:2] == (400, "invalid_param"), one
     unknown = {"name": "a", "symbol_filters": ["NOPE"]}
     assert (await refused(caller, "POST", "/api/v1/monitors", unknown))[0] == 404
-    await caller.done("POST", "/api/v1/monitors", {"name": "all"})
-    status, code, body = await refused(caller, "POST", "/api/v1/monitors", {"name": "two"})
-    assert (status, code, body["meta"]["limit"]) == (409, "limit_reached", 1)
+    hooked = {"name": "a", "channels": ["webhook"]}
+    _, code, body = await refused(caller, "POST", "/api/v1/monitors", hooked)
+    assert (code, body["meta"]) == ("tier_insufficient", {"required_tier": "pro", "current_tier": "free"})
+    mailed = await caller.done("POST", "/api/v1/monitors", {"name": "all", "channels": ["email", "email"]})
+    assert mailed["channels"] == ["email"]
+    answered, code, body = await refused(caller, "POST", "/api/v1/monitors", {"name": "two"})
+    assert (answered, code, body["meta"]["limit"]) == (409, "limit_reached", 1)
     assert [one["name"] for one in (await caller.done("GET", "/api/v1/monitors"))["monitors"]] == ["all"]
 
 
