@@ -1,8 +1,9 @@
 """The outbox: facts committed with the change they tell of, published after it.
 
 Lifecycle: the service appends inside its transaction and calls ``Relay.wake`` after the commit; the
-relay, one per outbox under an advisory lock, publishes what is due in id order, one atomic batch
-per run of rows of one stream, and marks the rows after the acknowledgement. A 1 s poll is the net.
+relay, one per outbox under an advisory lock, publishes what is due: each stream's facts in id order in
+atomic batches, the streams side by side, and marks the rows after the acknowledgements. A process whose
+relay stands in hands its wakes on over the bus to the one that has the lock. A 1 s poll is the net.
 
 Never: publish before the commit; skip a row by remembering ``max(id)`` (ids commit out of order);
 drop a row whose publish failed. At start and after a reconnect the relay looks whether each stream
@@ -13,24 +14,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from libs.common.bus import HEADER_ID, HEADER_TRACE, Bus, Entry, encode
+from libs.common.bus import HEADER_ID, HEADER_TRACE, Bus, Entry, Subscription, encode
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database, Record, load_queries
 from libs.common.errors import AppError
-from libs.common.subjects import Subject
+from libs.common.subjects import Subject, outbox_due_of
 from libs.common.telemetry import current_traceparent, is_sampled, span
 
 log = structlog.get_logger()
 
 _SQL = load_queries(Path(__file__).parent / "sql/outbox.sql")
-BATCH = 500
+WINDOW = 4_000  # facts looked at together: they are marked by one statement
+BATCH = 1_000  # facts of a stream published together: what JetStream takes at once, for one sync of its disk
 COPY_FROM = 500  # facts of one call from which on COPY is worth its two round trips more
 POLL_S = 1.0
 RETRY_S_MAX = 10.0
@@ -107,6 +108,9 @@ class Relay:
         self._look_back = True
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._is_relay = False  # this process has the lock
+        self._signal = outbox_due_of(schema)
+        self._listening: Subscription | None = None
         self._forgotten_s = 0.0
         self._measured_s = 0.0
         bus.on_reconnect(self._heard_reconnect)
@@ -118,12 +122,18 @@ class Relay:
         """Something was committed."""
         self._due.set()
 
+    def _heard(self, subject: str, payload: bytes) -> None:
+        """Another process of the service committed something."""
+        if self._is_relay:
+            self._due.set()
+
     def _heard_reconnect(self) -> None:
         self._look_back = True
         self._due.set()
 
     async def start(self) -> None:
         """Begin relaying."""
+        self._listening = await self._bus.subscribe(self._signal.pattern, self._heard)
         self._due.set()
         self._task = asyncio.create_task(self._run(), name=f"relay {self._schema}")
 
@@ -139,18 +149,19 @@ class Relay:
             log.warning("outbox not empty at stop", service=self._schema)
             self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        if self._listening is not None:
+            await self._listening.stop()
 
     async def _run(self) -> None:
         failures = 0
         while True:
             try:
                 async with self._database.pool.acquire() as connection:
-                    if not await connection.fetchval(self._sql["lock_relay"]):
-                        # Another process relays this outbox; be its stand-in.
+                    while not await connection.fetchval(self._sql["lock_relay"]):
+                        await self._stand_in()
                         if self._stopping:
                             return
-                        await asyncio.sleep(POLL_S)
-                        continue
+                    self._is_relay = True
                     await self._relay(connection)
                     return
             except Exception as e:
@@ -159,6 +170,21 @@ class Relay:
                 if self._stopping:
                     return
                 await asyncio.sleep(min(0.1 * 2 ** min(failures, 10), RETRY_S_MAX))
+            finally:
+                self._is_relay = False
+
+    async def _stand_in(self) -> None:
+        """Another process relays this outbox: for a while, tell it of what is committed here."""
+        try:
+            async with asyncio.timeout(POLL_S):
+                while True:
+                    await self._due.wait()
+                    self._due.clear()
+                    await self._bus.publish(self._signal.at(), b"")
+                    if self._stopping:
+                        return
+        except TimeoutError:
+            pass
 
     async def _relay(self, connection: Connection) -> None:
         """Publish until stopped. The lock lives as long as the connection."""
@@ -188,22 +214,44 @@ class Relay:
         if self._look_back:
             await self._send_lost_tails(connection)
             self._look_back = False
+        after = 0
         while True:
             self._due.clear()
-            rows = await connection.fetch(self._sql["due"], BATCH)
+            rows = await connection.fetch(self._sql["due"], WINDOW, after)
             await self._publish(connection, rows)
-            if len(rows) < BATCH and not self._due.is_set():
+            if len(rows) == WINDOW:
+                after = rows[-1]["id"]  # what was just marked need not be passed over again
+            elif after:
+                after = 0  # facts that committed late stand before others
+            elif not self._due.is_set():
                 return
 
     async def _publish(self, connection: Connection, rows: Sequence[Record]) -> None:
-        for stream, group in groupby(rows, key=lambda row: row["stream"]):
-            run = list(group)
-            seqs = await self._bus.append(stream, [_entry(row) for row in run])
-            await connection.execute(self._sql["published"], [row["id"] for row in run], seqs)
-            _published.labels(self._schema).inc(len(run))
-            for row, seq in zip(run, seqs, strict=True):
+        """Publish rows and mark what was acknowledged, also when a stream takes nothing."""
+        streams: dict[str, list[Record]] = {}
+        for row in rows:
+            streams.setdefault(row["stream"], []).append(row)
+        taken: list[tuple[Record, int]] = []
+        ended = await asyncio.gather(
+            *(self._append(stream, run, taken) for stream, run in streams.items()), return_exceptions=True
+        )
+        if taken:
+            ids, seqs = [row["id"] for row, _ in taken], [seq for _, seq in taken]
+            await connection.execute(self._sql["published"], ids, seqs)
+            _published.labels(self._schema).inc(len(taken))
+            for row, seq in taken:
                 if is_sampled(row["traceparent"]):
                     span("published", of=row["traceparent"], subject=row["subject"], seq=seq)
+        for failure in ended:
+            if failure is not None:
+                raise failure
+
+    async def _append(self, stream: str, run: Sequence[Record], taken: list[tuple[Record, int]]) -> None:
+        """Publish the facts of one stream, batch by batch; what it acknowledged goes to ``taken``."""
+        for start in range(0, len(run), BATCH):
+            part = run[start : start + BATCH]
+            seqs = await self._bus.append(stream, [_entry(row) for row in part])
+            taken.extend(zip(part, seqs, strict=True))
 
     async def _send_lost_tails(self, connection: Connection) -> None:
         """Find what a stream acknowledged and no longer holds, and send it again.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from libs.common.db import Connection, Record, load_queries
+from libs.common.errors import invariant
 from libs.common.lease import partition_of
 from services.alerts.alert import Alert, Told
 from services.alerts.watch import Hit, Referenced, Watch
@@ -38,11 +39,18 @@ _LOGGED = (
 )
 
 
-class Fired(NamedTuple):
-    """An alert that was hit, as it is now, and its owner's note."""
+class Struck(NamedTuple):
+    """A hit with its alert as it is afterwards, the owner's note, and the id of its log row."""
 
+    hit: Hit
+    log_id: int
     told: Told
     comment: str
+
+    @property
+    def note(self) -> str:
+        """The comment of its log row."""
+        return f"{self.comment} [{self.hit.mark}]".strip(" ") if self.hit.mark else self.comment.strip(" ")
 
 
 class Seen(NamedTuple):
@@ -118,47 +126,37 @@ class Store:
         """Take an alert away."""
         await tx.execute(QUERIES["remove"], id)
 
-    async def fire(self, tx: Connection, hits: Iterable[Hit], now_ms: int) -> dict[int, Fired]:
-        """Write the last hit of each alert; the alerts that were active, as they are now."""
-        last = {hit.alert_id: hit for hit in hits}
-        rows = await tx.fetch(
+    async def hit(self, connection: Connection, hits: Sequence[Hit]) -> list[Struck]:
+        """What hits tell, in their order; those of alerts that are not active any more are left out."""
+        rows = await connection.fetch(QUERIES["hit"], [hit.alert_id for hit in hits])
+        return [Struck(hits[row[1]], row[0], Told(*row[2:-1]), row[-1]) for row in rows]
+
+    async def fire(self, tx: Connection, struck: Iterable[Struck], now_ms: int) -> None:
+        """Write the last hit of each alert; they are active, since nobody else writes."""
+        last = {hit.alert_id: hit for hit, *_ in struck}
+        count = await tx.fetchval(
             QUERIES["fire"],
             list(last),
             [hit.price for hit in last.values()],
             [hit.seq for hit in last.values()],
             now_ms,
         )
-        return {row[0]: Fired(Told(*row[:-1]), row[-1]) for row in rows}
+        invariant(count == len(last), "an alert was changed while its hit was written")
 
-    async def log_hits(
-        self, tx: Connection, hits: Sequence[Hit], alerts: Mapping[int, Fired], now_ms: int
-    ) -> list[int]:
-        """A log row per hit, in order; their ids. ``alerts`` are what ``fire`` gave."""
-        if len(hits) >= COPY_FROM:
-            return await self._copy_hits(tx, hits, alerts, now_ms)
-        rows = await tx.fetch(
+    async def log_hits(self, tx: Connection, struck: Sequence[Struck], now_ms: int) -> None:
+        """A log row per hit."""
+        if len(struck) >= COPY_FROM:  # it takes a third of the time
+            rows = ((s.log_id, *s.told[:8], s.hit.price, now_ms, s.note) for s in struck)
+            await tx.copy_records_to_table("alert_log", schema_name="alerts", columns=_LOGGED, records=rows)
+            return
+        await tx.execute(
             QUERIES["log_hits"],
-            [hit.alert_id for hit in hits],
-            [hit.price for hit in hits],
-            [f"[{hit.mark}]" if hit.mark else "" for hit in hits],
+            [s.log_id for s in struck],
+            [s.hit.alert_id for s in struck],
+            [s.hit.price for s in struck],
+            [s.note for s in struck],
             now_ms,
         )
-        return sorted(row["id"] for row in rows)
-
-    async def _copy_hits(
-        self, tx: Connection, hits: Sequence[Hit], alerts: Mapping[int, Fired], now_ms: int
-    ) -> list[int]:
-        """The same for many: COPY takes a third of the time, and ids given to it stand above the identity."""
-        ids = [row[0] for row in await tx.fetch(QUERIES["log_ids"], len(hits))]
-
-        def rows() -> Iterator[tuple[Any, ...]]:
-            for id, hit in zip(ids, hits, strict=True):
-                told, comment = alerts[hit.alert_id]
-                marked = f"{comment} [{hit.mark}]" if hit.mark else comment
-                yield (id, *told[:8], hit.price, now_ms, marked.strip(" "))
-
-        await tx.copy_records_to_table("alert_log", schema_name="alerts", columns=_LOGGED, records=rows())
-        return ids
 
     async def set_references(self, tx: Connection, referenced: Sequence[Referenced], now_ms: int) -> None:
         """Write references that the first price set."""

@@ -3,12 +3,17 @@
 Everything that belongs to a hit commits together. Very many hits are written in pieces, in order; the
 place up to which ticks were judged moves with the last piece, and what a piece has written says by
 itself that it is done: a single alert is no longer active, a repeating one knows the tick it fired on.
+While PostgreSQL writes a piece, the next one is read and its frames are made: nobody else changes alerts
+of this partition, so what was read is still true when it is written, and every write checks the lease.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import NamedTuple
 
 import structlog
 
@@ -25,14 +30,27 @@ from services.alerts import metrics
 from services.alerts.alert import Alert
 from services.alerts.changes import Change, Create
 from services.alerts.frames import alert_frame, triggered
-from services.alerts.store import Fired, Store
+from services.alerts.store import Store, Struck
 from services.alerts.watch import AlertBook, Hit, Mark, Referenced, Watch
 
 log = structlog.get_logger()
 
-PIECE = 10_000  # hits of one transaction
+PIECE = 5_000  # hits of one transaction
 TRACED_MAX = 16  # hits of one transaction that may be followed step by step
 _FACTS_STREAM = str(ALERT_TRIGGERED.stream)
+
+
+@lru_cache(maxsize=10_000)  # a storm has many hits of few accounts
+def _subjects(login: int) -> tuple[str, str]:
+    return ALERT_PUSH.at(login=login), ALERT_TRIGGERED.at(login=login)
+
+
+class Piece(NamedTuple):
+    """Hits of one transaction and the facts that tell of them; written at ``now_ms``."""
+
+    struck: Sequence[Struck]
+    facts: Sequence[Fact]
+    now_ms: int
 
 
 class Writer:
@@ -75,14 +93,11 @@ class Writer:
     ) -> list[int | AppError]:
         """Commit hits, references, changes and the places of ``judged``; each change's result or refusal."""
         begun_s = self._clock.monotonic_s()
-        last = max(len(hits) - 1, 0) // PIECE * PIECE
-        for start in range(0, last, PIECE):
-            async with self.transaction() as tx:
-                await self._write_hits(tx, hits[start : start + PIECE])
-            self._relay.wake()
-            self._observe(hits[start : start + PIECE])
+        piece = await self._write_ahead(hits) if len(hits) > PIECE else None
         async with self.transaction() as tx:
-            await self._write_hits(tx, hits[last:])
+            if piece is None:
+                piece = await self._prepare(tx, hits)
+            await self._write_hits(tx, piece)
             now_ms = self._clock.now_ms()
             if referenced:
                 await self._store.set_references(tx, referenced, now_ms)
@@ -92,7 +107,7 @@ class Writer:
             touched.update((watch.key, watch) for watch in judged)
             await self._store.put_seen(tx, touched.values())
         self._relay.wake()
-        self._observe(hits[last:])
+        self._observe(piece)
         for watch in touched.values():
             watch.dirty = False
         metrics.write_seconds.observe(self._clock.monotonic_s() - begun_s)
@@ -106,49 +121,66 @@ class Writer:
         except AppError as e:
             return e
 
-    async def _write_hits(self, tx: Connection, hits: Sequence[Hit]) -> None:
-        if not hits:
-            return
-        now_ms = self._clock.now_ms()
-        alerts = await self._store.fire(tx, hits, now_ms)
-        known = [hit for hit in hits if hit.alert_id in alerts]
-        if len(known) < len(hits):
-            metrics.astray.inc(len(hits) - len(known))
-            log.error("hits of alerts that are not active", count=len(hits) - len(known))
-        log_ids = await self._store.log_hits(tx, known, alerts, now_ms)
-        # What a tick set off begins here, and the outbox carries it on; a storm would fill the logs.
-        adopt_traceparent(None, may_sample=len(known) <= TRACED_MAX)
-        await self._outbox.append(tx, self._facts(known, alerts, log_ids, now_ms))
-        for hit in known[:TRACED_MAX]:
-            span("trigger", alert=hit.alert_id, price=hit.price, tick=hit.seq)
-        metrics.fired.inc(len(known))
+    async def _write_ahead(self, hits: Sequence[Hit]) -> Piece:
+        """Write all pieces but the last one, which comes back prepared."""
+        piece = await self._read_piece(hits[:PIECE])
+        for start in range(PIECE, len(hits), PIECE):
+            coming = asyncio.create_task(self._read_piece(hits[start : start + PIECE]))
+            try:
+                async with self.transaction() as tx:
+                    await self._write_hits(tx, piece)
+            except BaseException:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+                raise
+            self._relay.wake()
+            self._observe(piece)
+            piece = await coming
+        return piece
 
-    def _observe(self, written: Sequence[Hit]) -> None:
+    async def _read_piece(self, hits: Sequence[Hit]) -> Piece:
+        async with self._database.connection() as connection:
+            return await self._prepare(connection, hits)
+
+    async def _prepare(self, connection: Connection, hits: Sequence[Hit]) -> Piece:
+        """Everything hits tell, still to be written."""
+        struck = await self._store.hit(connection, hits) if hits else []
+        if len(struck) < len(hits):
+            metrics.astray.inc(len(hits) - len(struck))
+            log.error("hits of alerts that are not active", count=len(hits) - len(struck))
+        now_ms = self._clock.now_ms()
+        return Piece(struck, self._facts(struck, now_ms), now_ms)
+
+    async def _write_hits(self, tx: Connection, piece: Piece) -> None:
+        if not piece.struck:
+            return
+        await self._store.fire(tx, piece.struck, piece.now_ms)
+        await self._store.log_hits(tx, piece.struck, piece.now_ms)
+        # What a tick set off begins here, and the outbox carries it on; a storm would fill the logs.
+        adopt_traceparent(None, may_sample=len(piece.struck) <= TRACED_MAX)
+        await self._outbox.append(tx, piece.facts)
+        for hit, *_ in piece.struck[:TRACED_MAX]:
+            span("trigger", alert=hit.alert_id, price=hit.price, tick=hit.seq)
+        metrics.fired.inc(len(piece.struck))
+
+    def _observe(self, written: Piece) -> None:
         """Tell how long after their live ticks these hits were written."""
         now_ms = self._clock.now_ms()
-        for tick_ms in {hit.tick_ms for hit in written if hit.mark is Mark.NONE}:
+        for tick_ms in {hit.tick_ms for hit, *_ in written.struck if hit.mark is Mark.NONE}:
             metrics.latency_seconds.observe(max(now_ms - tick_ms, 0) / 1000, exemplar())
 
-    def _facts(
-        self, hits: Sequence[Hit], alerts: dict[int, Fired], log_ids: Sequence[int], now_ms: int
-    ) -> list[Fact]:
-        """All pushes, then all facts: the relay sends what is in a row for one stream together."""
-        pushes: list[Fact] = []
+    def _facts(self, struck: Sequence[Struck], now_ms: int) -> list[Fact]:
+        """The push and the fact of each hit."""
         facts: list[Fact] = []
-        subjects: dict[int, tuple[str, str]] = {}  # made once per login: a storm has many hits of few
-        new_ids = self._ids.event_ids(2 * len(hits))
-        for at, (hit, log_id) in enumerate(zip(hits, log_ids, strict=True)):
-            told = alerts[hit.alert_id].told
-            names = subjects.get(told.login)
-            if names is None:
-                names = ALERT_PUSH.at(login=told.login), ALERT_TRIGGERED.at(login=told.login)
-                subjects[told.login] = names
-            push_id, event_id = new_ids[2 * at], new_ids[2 * at + 1]
+        new_ids = iter(self._ids.event_ids(2 * len(struck)))
+        for hit, log_id, told, _ in struck:
+            push, event_of = _subjects(told.login)
             frame = alert_frame(told, price=hit.price, at_ms=now_ms)
-            pushes.append(Fact(names[0], PUSH_STREAM, encode(frame), push_id))
+            facts.append(Fact(push, PUSH_STREAM, encode(frame), next(new_ids)))
+            event_id = next(new_ids)
             event = triggered(told, event_id=event_id, log_id=log_id, price=hit.price, at_ms=now_ms)
-            facts.append(Fact(names[1], _FACTS_STREAM, encode(event), event_id))
-        return pushes + facts
+            facts.append(Fact(event_of, _FACTS_STREAM, encode(event), event_id))
+        return facts
 
     async def expire(self) -> tuple[list[Alert], int | None]:
         """End the alerts whose time is over and push them; who they are, and when the next one is due (s)."""

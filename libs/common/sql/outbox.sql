@@ -10,11 +10,11 @@ SELECT e.event_id, e.stream, e.subject, e.payload, $5
  ORDER BY e.position;
 
 -- name: due
--- The oldest facts not published yet.
--- $1 limit
+-- The oldest facts not published yet, after an id.
+-- $1 limit  $2 id
 SELECT id, event_id, stream, subject, payload, traceparent
   FROM {schema}.outbox
- WHERE published_at IS NULL
+ WHERE published_at IS NULL AND id > $2
  ORDER BY id
  LIMIT $1;
 

@@ -58,38 +58,45 @@ UPDATE alerts.alert
 -- $1 id
 DELETE FROM alerts.alert WHERE id = $1;
 
--- name: fire
--- Alerts were hit: once ends, repeat goes on from the price of the hit. What was active comes back as it is now.
--- $1 ids, each once  $2 prices  $3 seqs  $4 now_ms
-UPDATE alerts.alert AS a
-   SET status = CASE WHEN a.repeat_mode = 1 THEN 0 ELSE 1 END,
-       triggered_ms = $4::bigint,
-       triggered_price = h.price,
-       updated_ms = $4::bigint,
-       reference_price = CASE WHEN a.repeat_mode = 1 THEN h.price ELSE a.reference_price END,
-       reference_time = CASE WHEN a.repeat_mode = 1 THEN $4::bigint / 1000 ELSE a.reference_time END,
-       fired_seq = h.seq
-  FROM unnest($1::bigint[], $2::float8[], $3::bigint[]) AS h (id, price, seq)
- WHERE a.id = h.id AND a.status = 0
-RETURNING a.id, a.login, a.symbol, a.indicator_name, a.message, a.side, a.condition, a.target_price,
-       a.channel_low, a.channel_high, a.move_threshold, a.status, a.repeat_mode, a.expires_at, a.comment;
+-- name: hit
+-- What hits tell of their alerts, as they will be afterwards, with the id of each one's log row; alerts that are
+-- not active any more are left out.
+-- $1 alert_ids, one per hit
+SELECT nextval('alerts.alert_log_id_seq') AS log_id, t.*
+  FROM (SELECT h.position::int - 1 AS position, a.id, a.login, a.symbol, a.indicator_name, a.message, a.side,
+               a.condition, a.target_price, a.channel_low, a.channel_high, a.move_threshold,
+               CASE WHEN a.repeat_mode = 1 THEN 0 ELSE 1 END AS status, a.repeat_mode, a.expires_at, a.comment
+          FROM unnest($1::bigint[]) WITH ORDINALITY AS h (id, position)
+          JOIN alerts.alert AS a ON a.id = h.id AND a.status = 0
+         ORDER BY h.position) AS t;
 
--- name: log_ids
--- The next ids of the log, in order, for rows that are copied in.
--- $1 count
-SELECT nextval('alerts.alert_log_id_seq') AS id FROM generate_series(1, $1::int);
+-- name: fire
+-- Alerts were hit: once ends, repeat goes on from the price of the hit. How many were active.
+-- $1 ids, each once  $2 prices  $3 seqs  $4 now_ms
+WITH fired AS (
+    UPDATE alerts.alert AS a
+       SET status = CASE WHEN a.repeat_mode = 1 THEN 0 ELSE 1 END,
+           triggered_ms = $4::bigint,
+           triggered_price = h.price,
+           updated_ms = $4::bigint,
+           reference_price = CASE WHEN a.repeat_mode = 1 THEN h.price ELSE a.reference_price END,
+           reference_time = CASE WHEN a.repeat_mode = 1 THEN $4::bigint / 1000 ELSE a.reference_time END,
+           fired_seq = h.seq
+      FROM unnest($1::bigint[], $2::float8[], $3::bigint[]) AS h (id, price, seq)
+     WHERE a.id = h.id AND a.status = 0
+    RETURNING 1)
+SELECT count(*) FROM fired;
 
 -- name: log_hits
--- A log row per hit, in order; their ids.
--- $1 alert_ids  $2 prices  $3 marks  $4 now_ms
-INSERT INTO alerts.alert_log (alert_id, login, symbol, indicator_name, message, side, condition, target_price,
+-- A log row per hit.
+-- $1 ids of the rows  $2 alert_ids  $3 prices  $4 comments  $5 now_ms
+INSERT INTO alerts.alert_log (id, alert_id, login, symbol, indicator_name, message, side, condition, target_price,
        triggered_price, triggered_ms, comment)
-SELECT a.id, a.login, a.symbol, a.indicator_name, a.message, a.side, a.condition, a.target_price,
-       h.price, $4::bigint, trim(a.comment || ' ' || h.mark)
-  FROM unnest($1::bigint[], $2::float8[], $3::text[]) WITH ORDINALITY AS h (id, price, mark, position)
-  JOIN alerts.alert AS a ON a.id = h.id
- ORDER BY h.position
-RETURNING id;
+OVERRIDING SYSTEM VALUE
+SELECT h.log_id, a.id, a.login, a.symbol, a.indicator_name, a.message, a.side, a.condition, a.target_price,
+       h.price, $5::bigint, h.comment
+  FROM unnest($1::bigint[], $2::bigint[], $3::float8[], $4::text[]) AS h (log_id, id, price, comment)
+  JOIN alerts.alert AS a ON a.id = h.id;
 
 -- name: set_references
 -- Moving alerts got their reference from the first price there was.

@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from libs.common import bus_nats
+from libs.common import outbox as outbox_module
 from libs.common.bus import Ack, Bus, Inbound
 from libs.common.clock import SystemClock
 from libs.common.db import Database
@@ -123,6 +124,61 @@ async def test_one_relay_publishes_and_another_takes_over(database: MakeDatabase
 
 async def ids_equal(bus: Bus, expected: list[str]) -> bool:
     return await ids_in_stream(bus) == expected
+
+
+async def test_what_another_process_commits_is_published_at_once(
+    database: MakeDatabase, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its relay only stands in, and the poll is far too slow to have been it."""
+    monkeypatch.setattr(outbox_module, "POLL_S", 3600.0)
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    async with relaying(auth, bus) as first:
+        await wait_until(lambda: first._is_relay)
+        async with relaying(auth, bus) as second:
+            for login in range(1, 6):
+                async with auth.transaction() as tx:
+                    await outbox.append(tx, [opened(login)])
+                second.wake()
+                await wait_until(lambda n=login: ids_equal(bus, [f"event-{k}" for k in range(1, n + 1)]))
+            assert not second._is_relay
+
+
+async def test_a_stream_that_takes_nothing_holds_back_no_other(database: MakeDatabase, bus: Bus) -> None:
+    auth = await database("auth")
+    lost = Fact("nosuch.evt.thing.v1", "NOSUCH", b"{}", "stuck")
+    async with relaying(auth, bus) as relay:
+        async with auth.transaction() as tx:
+            await Outbox("auth").append(tx, [lost, opened(1), lost._replace(event_id="too"), opened(2)])
+        relay.wake()
+
+        async def only_they_wait() -> bool:
+            async with auth.connection() as connection:
+                rows = await connection.fetch(
+                    "SELECT event_id FROM auth.outbox WHERE published_at IS NULL ORDER BY id"
+                )
+            return [row["event_id"] for row in rows] == ["stuck", "too"]
+
+        await wait_until(only_they_wait)
+        assert await ids_in_stream(bus) == ["event-1", "event-2"]
+
+
+async def test_more_facts_than_are_looked_at_together_are_published_in_order(
+    database: MakeDatabase, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one whose transaction commits while later ones are on their way."""
+    monkeypatch.setattr(outbox_module, "WINDOW", 7)
+    monkeypatch.setattr(outbox_module, "BATCH", 3)
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    async with auth.transaction() as late:
+        await outbox.append(late, [opened(1000)])
+        async with auth.transaction() as tx:
+            await outbox.append(tx, [opened(login) for login in range(1, 30)])
+        async with relaying(auth, bus):
+            await wait_until(lambda: ids_equal(bus, [f"event-{n}" for n in range(1, 30)]))
+    async with relaying(auth, bus):
+        await wait_until(lambda: ids_equal(bus, [f"event-{n}" for n in (*range(1, 30), 1000)]))
 
 
 async def test_the_effect_of_a_repeated_fact_happens_once(database: MakeDatabase, bus: Bus) -> None:
