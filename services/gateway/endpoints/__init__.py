@@ -34,6 +34,7 @@ from services.gateway.endpoints.row import Endpoint
 from services.gateway.surfaces.dialects import SURFACES
 from services.gateway.surfaces.ret_codes import ENDPOINT_STATUS, STATUS
 
+TOLD = ("application/json", "image/png")  # what a tool may answer
 ENDPOINTS: tuple[Endpoint, ...] = (
     *broker.ROWS,
     *alert_rules.ROWS,
@@ -103,7 +104,7 @@ def _faults(row: Endpoint) -> list[str]:
         (all(not limit.when or limit.when in names for limit in row.limits), "a limit counts no field"),
         (all({*t.fixed, *t.hidden} <= set(names) for t in row.tools), "a tool fixes or hides no field"),
         (not (row.tools and (row.rest or row.raw)), "a tool has fields of its own"),
-        (row.content_type == "application/json" or not row.tools, "a tool answers in JSON"),
+        (row.content_type in TOLD or not row.tools, "a tool answers in JSON or with a picture"),
         (all(row.keyed or not t.key_required for t in row.tools), "a tool needs a key its row does not take"),
         (not row.resource or (row.method == "GET" and not names), "a resource is a GET without fields"),
         (

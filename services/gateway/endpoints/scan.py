@@ -17,6 +17,7 @@ from services.gateway.endpoints.metered import Metered
 from services.gateway.endpoints.row import PUBLIC, Access, Answer, Caller, Then
 from services.gateway.endpoints.scan_contexts import CONTEXTS
 from services.gateway.endpoints.scan_row import person_of, scan_row
+from services.gateway.endpoints.scan_tools import TOOLS
 from services.gateway.endpoints.tool import Tool
 from services.gateway.pacing import holder
 from services.gateway.times import iso_ms
@@ -174,9 +175,7 @@ SCANS = (
         message=_scan,
         response=m.ScanView,
         errors=("symbol_not_supported", "tier_insufficient", "quota_exceeded"),
-        tools=(
-            Tool(name="scan", description="Scan one symbol for chart and candlestick patterns with levels."),
-        ),
+        tools=(TOOLS["scan"],),
     ),
     scan_row(
         "GET",
@@ -186,7 +185,7 @@ SCANS = (
         command=subjects.PATTERN_LIST,
         message=_patterns,
         response=m.PatternList,
-        tools=(Tool(name="patterns", description="List every known pattern.", open_world=False),),
+        tools=(TOOLS["patterns"],),
         resource="patterns",
     ),
     scan_row(
@@ -224,7 +223,7 @@ RECORDS = (
         message=_records,
         response=m.RecordPage,
         errors=("symbol_not_supported", "tier_insufficient"),
-        tools=(Tool(name="records", description="Past detections with their outcomes, newest first."),),
+        tools=(TOOLS["search_records"],),
     ),
     scan_row(
         "GET",
@@ -255,6 +254,7 @@ RECORDS = (
         message=_record,
         response=m.RecordView,
         errors=("record_not_found", "tier_insufficient"),
+        tools=(TOOLS["get_record"],),
     ),
 )
 
@@ -266,6 +266,7 @@ WATCHLISTS = (
         command=subjects.WATCHLISTS,
         message=_own,
         response=m.WatchlistsView,
+        tools=(TOOLS["list_watchlists"],),
     ),
     scan_row(
         "POST",
@@ -277,6 +278,7 @@ WATCHLISTS = (
         response=m.WatchlistView,
         status=201,
         errors=("symbol_not_supported", "watchlist_name_taken", "limit_reached"),
+        tools=(TOOLS["create_watchlist"],),
     ),
     scan_row(
         "PUT",
@@ -301,6 +303,7 @@ WATCHLISTS = (
         render=_done,
         status=204,
         errors=("watchlist_not_found", "symbol_not_supported"),
+        tools=(TOOLS["remove_watchlist"],),
     ),
 )
 
@@ -313,6 +316,7 @@ SYMBOLS = (
         command=subjects.SCAN_STATUS,
         message=_status,
         response=m.StatusView,
+        tools=(TOOLS["get_status"],),
     ),
     scan_row(
         "GET",
@@ -322,6 +326,7 @@ SYMBOLS = (
         command=subjects.CAPABILITIES,
         message=_capabilities,
         response=m.Capabilities,
+        tools=(TOOLS["get_capabilities"],),
     ),
     scan_row(
         "GET",
@@ -332,6 +337,7 @@ SYMBOLS = (
         command=subjects.SYMBOL_SEARCH,
         message=_search,
         response=m.SymbolPage,
+        tools=(TOOLS["search_symbols"],),
     ),
     scan_row(
         "GET",
@@ -343,6 +349,7 @@ SYMBOLS = (
         message=_resolve,
         response=m.SymbolView,
         errors=("symbol_not_supported",),
+        tools=(TOOLS["resolve_symbol"],),
     ),
 )
 
@@ -360,6 +367,7 @@ MONITORS = (
         response=pm.MonitorView,
         status=201,
         errors=("symbol_not_supported", "limit_reached", "tier_insufficient"),
+        tools=(TOOLS["create_monitor"],),
     ),
     scan_row(
         "GET",
@@ -370,6 +378,7 @@ MONITORS = (
         command=subjects.MONITOR_LIST,
         message=_own,
         response=pm.MonitorsView,
+        tools=(TOOLS["list_monitors"],),
     ),
     *(
         scan_row(
@@ -384,6 +393,7 @@ MONITORS = (
             message=_monitor(status),
             response=pm.MonitorView,
             errors=("not_found",),
+            tools=(Tool(name=f"{verb}_monitor", description=f"{summary}.", open_world=False),),
         )
         for verb, status, summary in (
             ("pause", "paused", "Let a monitor rest"),
@@ -404,6 +414,7 @@ MONITORS = (
         render=_done,
         status=204,
         errors=("not_found",),
+        tools=(TOOLS["delete_monitor"],),
     ),
     scan_row(
         "GET",
@@ -415,6 +426,7 @@ MONITORS = (
         command=subjects.FEED_LIST,
         message=_feed,
         response=pm.FeedPage,
+        tools=(TOOLS["list_feed"],),
     ),
     scan_row(
         "GET",
@@ -436,6 +448,7 @@ MONITORS = (
         command=subjects.FEED_ACK,
         message=_feed_ack,
         response=pm.FeedAcked,
+        tools=(TOOLS["ack_feed"],),
     ),
     scan_row(
         "GET",
@@ -445,6 +458,7 @@ MONITORS = (
         command=subjects.SCAN_USAGE,
         message=_usage_ask,
         response=pm.UsageView,
+        tools=(TOOLS["get_usage"],),
         then=Then(subjects.QUOTA_STATE, _quota_ask, _with_quota),
     ),
     scan_row(
@@ -455,6 +469,7 @@ MONITORS = (
         command=subjects.TIMEZONE_GET,
         message=_own,
         response=pm.TimezoneView,
+        tools=(TOOLS["get_timezone"],),
     ),
     scan_row(
         "PUT",
@@ -466,6 +481,7 @@ MONITORS = (
         command=subjects.TIMEZONE_PUT,
         message=_timezone_put,
         response=pm.TimezoneView,
+        tools=(TOOLS["set_timezone"],),
     ),
 )
 

@@ -12,6 +12,8 @@ from libs.common.messages import scan as m
 from services.gateway.endpoints import scan_requests as r
 from services.gateway.endpoints.row import Caller, Endpoint
 from services.gateway.endpoints.scan_row import person_of, scan_row
+from services.gateway.endpoints.scan_tools import TOOLS
+from services.gateway.endpoints.tool import Tool
 
 PNG = "image/png"
 
@@ -60,7 +62,7 @@ def _context_row(method: str, path: str, summary: str, **row: Any) -> Endpoint:
     return scan_row(method, f"/contexts/{{ctx_id}}{path}", summary, **{**named, **row})
 
 
-def _picture(path: str, kind: str, summary: str) -> Endpoint:
+def _picture(path: str, kind: str, summary: str, tool: Tool) -> Endpoint:
     return _context_row(
         "GET",
         path,
@@ -70,6 +72,7 @@ def _picture(path: str, kind: str, summary: str) -> Endpoint:
         response=None,
         content_type=PNG,
         errors=("not_found", "server_busy"),
+        tools=(tool,),
     )
 
 
@@ -85,24 +88,49 @@ CONTEXTS = (
         message=_contexts,
         response=m.ContextPage,
         errors=("symbol_not_supported",),
+        tools=(TOOLS["scan_contexts"],),
     ),
-    _context_row("GET", "", "One context", command=subjects.CONTEXT_GET, response=m.ContextView),
+    _context_row(
+        "GET",
+        "",
+        "One context",
+        command=subjects.CONTEXT_GET,
+        response=m.ContextView,
+        tools=(TOOLS["get_context"],),
+    ),
     _context_row(
         "GET",
         "/inspect",
         "Where a context's chart is",
         command=subjects.CONTEXT_INSPECT,
         response=m.Inspection,
+        tools=(TOOLS["inspect_chart_context"],),
     ),
-    _picture("/inspect/chart", "inspection", "The chart with a code that proves it was looked at"),
-    _picture("/chart", "chart", "The chart with levels, averages and the plan"),
-    _picture("/original-chart", "original", "The chart without levels, averages and the plan"),
+    _picture(
+        "/inspect/chart",
+        "inspection",
+        "The chart with a code that proves it was looked at",
+        TOOLS["get_inspection_chart"],
+    ),
+    _picture(
+        "/chart",
+        "chart",
+        "The chart with levels, averages and the plan",
+        TOOLS["get_chart"],
+    ),
+    _picture(
+        "/original-chart",
+        "original",
+        "The chart without levels, averages and the plan",
+        TOOLS["get_original_chart"],
+    ),
     _context_row(
         "GET",
         "/manifest",
         "What a context is made of",
         command=subjects.CONTEXT_MANIFEST,
         response=m.ManifestView,
+        tools=(TOOLS["get_context_manifest"],),
     ),
     _context_row(
         "GET",
@@ -112,6 +140,7 @@ CONTEXTS = (
         command=subjects.CONTEXT_OHLCV,
         message=_ohlcv,
         response=m.OhlcvView,
+        tools=(TOOLS["get_context_ohlcv"],),
     ),
     _context_row(
         "POST",
@@ -122,6 +151,7 @@ CONTEXTS = (
         command=subjects.CONDITION_CHECK,
         message=_condition,
         response=m.ConditionView,
+        tools=(TOOLS["check_context_condition"],),
     ),
     _context_row(
         "POST",
@@ -132,5 +162,6 @@ CONTEXTS = (
         message=_confirm,
         response=m.Confirmed,
         errors=("not_found", "visual_confirmation_failed"),
+        tools=(TOOLS["confirm_chart_visual_inspection"],),
     ),
 )

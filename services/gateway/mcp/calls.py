@@ -58,6 +58,7 @@ class Outcome:
     value: Any = None
     failed: bool = False
     meta: Mapping[str, Any] | None = None
+    picture: tuple[str, bytes] | None = None  # its media type and bytes, where the answer is one
 
 
 async def call_tool(
@@ -76,6 +77,8 @@ async def call_tool(
         value = _read_base64(str(terms)) if terms else msgspec.json.decode(said.body)
         return Outcome(_encode(value).decode(), value, failed=True)
     metrics.TOOLS.labels(made.tool.name, "ok").inc()
+    if reply.content_type.startswith("image/"):
+        return Outcome("", meta=_receipt(reply), picture=(reply.content_type, reply.body))
     value = msgspec.json.decode(reply.body) if reply.body else {}
     return Outcome(reply.body.decode() or "{}", value, meta=_receipt(reply))
 

@@ -6,6 +6,7 @@ Imported when the first agent comes: the SDK is large. Nothing of a request outl
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -28,7 +29,7 @@ from pydantic import ValidationError
 from libs.common.errors import AppError
 from libs.common.principal import ANONYMOUS
 from libs.common.service import VERSION
-from services.gateway.mcp.calls import RowCall, Visit, call_tool
+from services.gateway.mcp.calls import Outcome, RowCall, Visit, call_tool
 from services.gateway.mcp.catalogue import URI_PREFIX, Shelf, ToolRow, resources_of
 from services.gateway.mcp.texts import INSTRUCTIONS, JOBS, PAGES
 from services.gateway.surfaces.base import Reply
@@ -171,7 +172,7 @@ class Agents:
         meta = dict(params.meta or {})
         said = await call_tool(made, params.arguments or {}, meta, visit, ANONYMOUS)
         return types.CallToolResult(
-            content=[types.TextContent(type="text", text=said.text)],
+            content=[_content(said)],
             structured_content=said.value if isinstance(said.value, dict) else None,
             is_error=said.failed,
             _meta=dict(said.meta) if said.meta else None,
@@ -345,6 +346,13 @@ def _visit_of(ctx: Context) -> Visit:
     request: Any = ctx.request
     visit: Visit = request.scope[VISIT]
     return visit
+
+
+def _content(said: Outcome) -> types.TextContent | types.ImageContent:
+    if said.picture is None:
+        return types.TextContent(type="text", text=said.text)
+    kind, body = said.picture
+    return types.ImageContent(type="image", data=base64.b64encode(body).decode(), mime_type=kind)
 
 
 def _tool(made: ToolRow) -> types.Tool:

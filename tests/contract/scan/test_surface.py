@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from base64 import b64decode
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -513,6 +514,55 @@ async def test_monitors_are_limited_by_tier_and_checked(town: Town) -> None:
     answered, code, body = await refused(caller, "POST", "/api/v1/monitors", {"name": "two"})
     assert (answered, code, body["meta"]["limit"]) == (409, "limit_reached", 1)
     assert [one["name"] for one in (await caller.done("GET", "/api/v1/monitors"))["monitors"]] == ["all"]
+
+
+# ── agents ────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_agents_tools_answer_as_rest_does(town: Town) -> None:
+    owner = await town.user()
+    agent, admin = await town.key(owner, ["read"]), await town.admin()
+    await admin.done("POST", "/admin/tier", {"email": owner.email, "tier": "pro"})
+
+    async def call(action: str, **arguments: Any) -> dict[str, Any]:
+        params = {"name": f"tradewind_{action}", "arguments": arguments}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        headers = {"Accept": "application/json, text/event-stream"}
+        answer = await agent.call("POST", "/mcp", message, headers=headers)
+        said: dict[str, Any] = answer.json["result"]
+        assert not said["isError"], said
+        return said
+
+    async def told(action: str, **arguments: Any) -> Any:
+        return (await call(action, **arguments))["structuredContent"]
+
+    page = await told("scan_contexts", symbol="WAVUSDT", timeframe="4h", limit=1)
+    id_ = page["contexts"][0]["context_id"]
+    path = f"/api/v1/contexts/{id_}"
+    for action, rest in (
+        ("get_context", ""),
+        ("get_context_manifest", "/manifest"),
+        ("get_context_ohlcv", "/ohlcv"),
+    ):
+        assert await told(action, ctx_id=id_) == await agent.done("GET", path + rest)
+    (picture,) = (await call("get_chart", ctx_id=id_))["content"]
+    assert (picture["type"], picture["mimeType"]) == ("image", "image/png")
+    assert b64decode(picture["data"]) == (await agent.call("GET", f"{path}/chart")).body
+    assert (await told("check_context_condition", ctx_id=id_, condition_id="price_volume_state"))[
+        "context_id"
+    ] == id_
+    record = (await told("search_records", pattern="double_top", limit=1))["records"][0]
+    assert await told("get_record", id=record["id"]) == record
+    monitor = await told("create_monitor", name="Agent", timeframe_filters=["4h"])
+    for action, status in (("pause_monitor", "paused"), ("resume_monitor", "active")):
+        assert (await told(action, id=monitor["id"]))["status"] == status
+    assert (await told("list_monitors"))["monitors"] == [monitor]
+    assert (await call("delete_monitor", id=monitor["id"]))["content"] == [{"type": "text", "text": "{}"}]
+    await told("create_watchlist", symbol="WAVUSDT")
+    await call("remove_watchlist", id="WAVUSDT")
+    assert (await told("list_watchlists"))["watchlists"][0]["symbols"] == []
+    assert (await told("set_timezone", timezone="Asia/Tokyo")) == await told("get_timezone")
+    assert (await told("get_usage"))["monitors"] == {"limit": 50, "used": 0, "active": 0}
 
 
 # ── symbols, time zone ────────────────────────────────────────────────────────────────────────────
