@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 import uvloop
+from prometheus_client import REGISTRY
 
 from bench.children import read_line, write_line
 from bench.runner import rss_bytes
@@ -127,14 +128,17 @@ STATUS_SQL = "UPDATE alerts.alert SET triggered_price = 2 WHERE id = $1"
 OUTBOX_SQL = "INSERT INTO alerts.outbox (event_id, stream, subject, payload) VALUES ($1, $2, 'bench', $3)"
 
 
-async def published(database: Database, wanted: int, begun: float) -> float:
-    """Seconds until the relay has published everything."""
+def told() -> float:
+    """How many facts the relay has had acknowledged; asking the database would take its time away."""
+    return REGISTRY.get_sample_value("tradewind_outbox_published_rows_total", {"service": "alerts"}) or 0.0
+
+
+async def published(wanted: float, begun: float) -> float:
+    """Seconds until the relay has published so many."""
     while True:
-        async with database.connection() as connection:
-            left = await connection.fetchval("SELECT count(*) FROM alerts.outbox WHERE published_at IS NULL")
-        if not left:
+        if told() >= wanted:
             return time.perf_counter() - begun
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
 
 
 async def main() -> None:
@@ -163,9 +167,9 @@ async def main() -> None:
             ids=RandomIds(),
             guard=lease,
         )
-        begun = time.perf_counter()
+        before, begun = told(), time.perf_counter()
         stormed = await storm(database, book, writer)
-        stormed["last push published s"] = await published(database, config["storm"] * 2, begun)
+        stormed["last push published s"] = await published(before + config["storm"] * 2, begun)
         async with database.connection() as connection:
             stormed["log rows"] = await connection.fetchval(
                 "SELECT count(*) FROM alerts.alert_log WHERE symbol = $1 AND triggered_ms > 1", STORM
