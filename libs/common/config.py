@@ -139,9 +139,27 @@ SETTINGS: dict[str, Setting] = {
     "NOTIFY_ALLOW_PRIVATE": Setting(
         "for tests only: on lets webhooks reach private and loopback addresses and plain HTTP", "off"
     ),
-    "LLM_URL": Setting("OpenAI-compatible address that may reword texts; empty switches it off"),
+    "LLM_URL": Setting(
+        "OpenAI-compatible address (…/v1) that may reword signals' titles and summaries; empty: off"
+    ),
+    "LLM_MODEL": Setting("model asked there", "default"),
+    "LLM_KEY": Setting("key sent there as Bearer; empty sends none", "", True, "scanner"),
+    "LLM_CALLS_PER_HOUR": Setting("calls made there in an hour at most; beyond them templates stand", "60"),
     "ASSETS_FILE": Setting("JSON file of assets for the signals surface, as `PUT /admin/assets` takes them"),
     "TEXTS_DIR": Setting("folder of *.jsonl files with texts that signals take into account; empty: none"),
+    "TEXTS_FEEDS": Setting(
+        "comma-separated https addresses of RSS or Atom feeds that signals count; empty: none"
+    ),
+    "TEXTS_POLL_S": Setting("seconds between two looks at a feed, 30 at least", "300"),
+    "TEXTS_SECRET": Setting(
+        "secret (whsec_…) of who may send texts to POST /ai-signal/texts; empty closes it",
+        "",
+        True,
+        "scanner",
+    ),
+    "TEXTS_ALLOW_PRIVATE": Setting(
+        "for tests only: on lets feeds lie at private and loopback addresses and plain HTTP", "off"
+    ),
     "SIGNALS_METERED": Setting("whether the signals surface costs credits: on or off", "on"),
     "SCANNER_TIMEFRAMES": Setting(
         "comma-separated timeframes the scanner follows", "1m,5m,15m,30m,1h,4h,1d,1w,1M"

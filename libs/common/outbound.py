@@ -4,8 +4,8 @@
 (``addresses.py``), and the connection goes to exactly the addresses that were judged, because the resolver
 the HTTP client asks knows nothing else. ``to_service`` calls an address the operator set.
 
-Never: a redirect, a proxy or a netrc of the environment, a cookie, a compressed answer, more than 64 KB of
-one, more than 5 s.
+Never: a redirect, a proxy or a netrc of the environment, a cookie, a compressed answer; more than 64 KB of
+one or 5 s, unless the caller says so.
 """
 
 from __future__ import annotations
@@ -108,9 +108,15 @@ class Outbound:
         return url.with_fragment(None)
 
     async def to_anywhere(
-        self, text: str, body: bytes, headers: Mapping[str, str], *, method: str = "POST"
+        self,
+        text: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        method: str = "POST",
+        bytes_max: int = ANSWER_BYTES_MAX,
     ) -> Answer:
-        """Call an address somebody gave."""
+        """Call an address somebody gave. ``bytes_max`` of the answer are read, the rest is cut off."""
         url = self.check_url(text)
         deadline = asyncio.get_running_loop().time() + self._total_s
         addresses = await self._judged(url, deadline)
@@ -121,7 +127,7 @@ class Outbound:
             limit=1,
         )
         async with _session(connector, self._headers) as session:
-            return await _call(session, method, url, body, headers, deadline)
+            return await _call(session, method, url, body, headers, deadline, bytes_max)
 
     async def to_service(
         self,

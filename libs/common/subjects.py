@@ -548,7 +548,11 @@ ASSET_REGISTRY = Command("scanner.cmd.asset.list.v1", signals.RegistryAsk, signa
 SIGNAL_BACKFILL = Command(
     "scanner.cmd.signal.backfill.v1", signals.BackfillAsk, signals.Backfilled, effect=True, timeout_s=120.0
 )
+# The record is the scanner's; this only wakes who follows it.
+SIGNALS_GREW = Subject("scanner.tick.signals.v1", signals.SignalsGrew)
+SIGNAL_TEXTS = Command("scanner.cmd.signal.texts.v1", signals.TextsCall, signals.TextsTaken, effect=True)
 SIGNAL_LIST = Command("scanner.cmd.signal.list.v1", signals.SignalsAsk, signals.RawDetails, timeout_s=10.0)
+SIGNAL_FOLLOW = Command("scanner.cmd.signal.follow.v1", signals.FollowAsk, signals.Followed, timeout_s=10.0)
 SIGNAL_GET = Command("scanner.cmd.signal.get.v1", signals.SignalAsk, signals.RawSignal)
 SIGNAL_NAMES = Command("scanner.cmd.signal.names.v1", signals.NamesAsk, signals.NamedIds)
 SIGNAL_PERFORMANCE = Command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from libs.common.candles import BY_NAME
 from libs.common.config import ServiceConfig
 from libs.common.errors import ConfigInvalid
@@ -15,6 +17,14 @@ class ScannerConfig(ServiceConfig, frozen=True, kw_only=True):
     scanner_record_days: int = 90
     assets_file: str = ""
     texts_dir: str = ""
+    texts_feeds: str = ""
+    texts_poll_s: float = 300.0
+    texts_secret: str = ""
+    texts_allow_private: Literal["on", "off"] = "off"
+    llm_url: str = ""
+    llm_model: str = "default"
+    llm_key: str = ""
+    llm_calls_per_hour: int = 60
     public_url: str = ""
     http_host: str = "127.0.0.1"
     http_port: int = 8080

@@ -145,6 +145,27 @@ class SignalsUnreadable(AppError):
     http_status = 400
 
 
+class TextsClosed(AppError):
+    """No secret is set: texts are not taken here."""
+
+    code = "NOT_FOUND"
+    http_status = 404
+
+
+class TextsUnsigned(AppError):
+    """The texts are not signed with our secret, or not now."""
+
+    code = "PERMISSION_DENIED"
+    http_status = 403
+
+
+class TextsUnreadable(AppError):
+    """The texts are not of the form this takes; none was taken."""
+
+    code = "INVALID_DATA"
+    http_status = 400
+
+
 class BackfillTooLong(AppError):
     """A back-fill covers more bars than one call makes; meta has ``bars`` and ``limit``."""
 

@@ -32,3 +32,12 @@ signals_held = Gauge("tradewind_scanner_held_signals", "Signals that questions a
 signals_behind = Counter(
     "tradewind_scanner_signal_failures", "Rounds of signals that failed and were begun again"
 )
+texts_taken = Counter("tradewind_scanner_text_records", "Texts taken in, by their way", ["way"])
+feed_failures = Counter("tradewind_scanner_feed_failures", "Times a feed could not be read")
+rewordings = Counter(
+    "tradewind_scanner_rewording_calls", "Texts of signals given to be reworded", ["outcome"]
+)
+for _way in ("feed", "webhook"):
+    texts_taken.labels(_way)
+for _outcome in ("taken", "refused", "failed", "skipped"):
+    rewordings.labels(_outcome)

@@ -53,9 +53,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
         market, evidence, watching = Market(base.bus), EvidenceBook(), Watching()
         following = Following(base.bus, market, config.timeframes)
         history = History(market, following)
-        signals, signal_rounds = build_signals(
-            base, market, following, config.assets_file, lease, config.texts_dir
-        )
+        signals, signal_rounds = build_signals(base, market, following, config, lease, stack)
         drawer = Drawer(base.clock)
         stack.push_async_callback(drawer.close)
         rounds = Rounds(

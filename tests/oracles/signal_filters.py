@@ -14,6 +14,11 @@ def find(items: Sequence[Item], wanted: Wanted, limit: int, offset: int) -> Page
     return Page(found[offset : offset + limit], len(found))
 
 
+def following(items: Sequence[Item], wanted: Wanted, limit: int) -> list[int]:
+    """The first positions in the order of the record."""
+    return [at for at, item in enumerate(items) if _matches(at, item, wanted)][:limit]
+
+
 def _matches(at: int, item: Item, wanted: Wanted) -> bool:
     def part(needles: Sequence[str], names: Sequence[str]) -> bool:
         return not needles or any(needle in name.casefold() for needle in needles for name in names)
@@ -32,4 +37,5 @@ def _matches(at: int, item: Item, wanted: Wanted) -> bool:
         and (wanted.to_ms is None or item.recorded_ms <= wanted.to_ms)
         and item.confidence >= wanted.min_confidence
         and at > wanted.since
+        and (item.told or not wanted.told)
     )

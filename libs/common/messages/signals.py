@@ -30,6 +30,12 @@ class SignalRecorded(msgspec.Struct, frozen=True, kw_only=True):
     live: bool
 
 
+class SignalsGrew(msgspec.Struct, frozen=True, kw_only=True):
+    """Signals were recorded, so many there are now. It may be lost: whoever follows the record also asks."""
+
+    signals: int
+
+
 # ── the registry ──────────────────────────────────────────────────────────────────────────────────
 
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -99,6 +105,30 @@ class Backfilled(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     new_signals: int
 
 
+class TextsCall(msgspec.Struct, frozen=True, kw_only=True):
+    """Texts about assets as a caller sent them: the body to the byte, headers of Standard Webhooks."""
+
+    body: bytes
+    id: str
+    at: str
+    signature: str
+
+
+class TextCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many texts were new, and how many were known or too old."""
+
+    taken: int
+    known: int
+
+
+class TextsTaken(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """``POST /ai-signal/texts``."""
+
+    status_code: int = 200
+    message: str = "Request Successful"
+    data: TextCounts
+
+
 # ── what clients ask ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -130,6 +160,23 @@ class SignalAsk(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     evidence: bool = False
+
+
+class FollowAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """What was recorded after a position, or after the signal ``filters.since``, oldest first; with neither
+    only where the record ends. Back-filled signals are none of it; pages, cursors and offsets don't count."""
+
+    filters: SignalsAsk
+    position: int | None = None
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids and signals, and up to which position that is said; ``more``: ask again at once."""
+
+    position: int
+    ids: Sequence[str]
+    signals: Sequence[msgspec.Raw]
+    more: bool
 
 
 class NamesAsk(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,8 @@ def handlers_of(signals: Signals) -> list[tuple[Command[Any, Any], Handler]]:
 
     return [
         (s.SIGNAL_LIST, of(signals.details)),
+        (s.SIGNAL_FOLLOW, of(signals.follow)),
+        (s.SIGNAL_TEXTS, of(signals.take_texts)),
         (s.SIGNAL_GET, of(signals.one)),
         (s.SIGNAL_NAMES, of(signals.names)),
         (s.SIGNAL_PERFORMANCE, of(signals.performance)),

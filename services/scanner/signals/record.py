@@ -40,7 +40,7 @@ class Entry:
     open_ms: int
     close_ms: int
     draft: Draft
-    title: str
+    words: Words
     tags: tuple[str, ...]
     body: bytes
     evidence: bytes
@@ -81,7 +81,7 @@ def entry_of(
         open_ms=open_ms,
         close_ms=draft.close_ms,
         draft=draft,
-        title=words.title,
+        words=words,
         tags=tags,
         body=_encode(_body(id_, asset, draft, words, tags, figures)),
         evidence=_encode(_evidence(asset, frame, draft, generator)),

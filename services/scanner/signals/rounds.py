@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from libs.common.candles import BY_NAME, DAY_MS, HOUR_MS, Timeframe
 from libs.common.clock import Clock
 from libs.common.db import Database
 from libs.common.errors import AppError
+from libs.common.messages.signals import Generator
 from services.scanner import metrics
 from services.scanner.asking import ALWAYS_MS, Market
 from services.scanner.bars import Bars
@@ -29,12 +30,15 @@ from services.scanner.following import Following
 from services.scanner.rings import bars_of_columns
 from services.scanner.signals.asking import Pools, PoolSource, dex_of
 from services.scanner.signals.assets import Asset
+from services.scanner.signals.feeds.sources import Sources
 from services.scanner.signals.generation import Memory
+from services.scanner.signals.llm import Rewording
 from services.scanner.signals.performance import after, outcome_of
-from services.scanner.signals.record import Entry, entry_of
+from services.scanner.signals.record import TEMPLATE, Entry, entry_of
+from services.scanner.signals.rewording import Asked
 from services.scanner.signals.store import Place, SignalStore
-from services.scanner.signals.texts import Document, texts_of
-from services.scanner.signals.titles import words_of
+from services.scanner.signals.texts import Library, texts_of
+from services.scanner.signals.titles import Words, words_of
 from services.scanner.signals.triggers import Texts
 from services.scanner.signals.walking import Inputs, Looked, context_of, step_of, walk
 from services.scanner.signals.writer import Told, Writer
@@ -49,14 +53,6 @@ IDLE_S = 5.0
 RETRY_S_MAX = 10.0
 
 
-class TextSource(Protocol):
-    """Who has texts."""
-
-    async def documents(self) -> list[Document]:
-        """All there are."""
-        ...
-
-
 class SignalRounds:
     """Looks at closed bars; ``due`` says that some may have closed."""
 
@@ -69,10 +65,12 @@ class SignalRounds:
         database: Database,
         store: SignalStore,
         pools: PoolSource,
-        texts: TextSource | None,
+        texts: Sources | None,
+        rewording: Rewording,
         clock: Clock,
     ) -> None:
         self._texts = texts
+        self._rewording = rewording
         self._market = market
         self._following = following
         self._writer = writer
@@ -128,18 +126,18 @@ class SignalRounds:
         waiting = [asset for asset in self._writer.assets.values() if self._has_news(asset)]
         tokens = sorted({asset.token for asset in waiting if asset.token})
         known = await self._pools.pools(tokens)
-        documents = await self._texts.documents() if waiting and self._texts is not None else []
+        library = await self._texts.library() if waiting and self._texts is not None else None
         for asset in waiting:
             if self._stopping:
                 return
-            await self._look(asset, known.get(asset.token), documents)
+            await self._look(asset, known.get(asset.token), library)
 
     def _has_news(self, asset: Asset) -> bool:
         place = self._following.places.get((asset.market, LIVE.name))
         done_ms = self._writer.places.get(_place(asset, LIVE), (0, None))[0]
         return place is not None and place.ring.last_ms > done_ms
 
-    async def _look(self, asset: Asset, pools: Pools | None, documents: Sequence[Document]) -> None:
+    async def _look(self, asset: Asset, pools: Pools | None, library: Library | None) -> None:
         ring = self._following.places[asset.market, LIVE.name].ring
         bars = bars_of_columns(ring.columns().copy())
         place = _place(asset, LIVE)
@@ -151,12 +149,15 @@ class SignalRounds:
         now_ms = self._clock.now_ms()
         fresh = pools if now_ms - last_ms <= LIVE.span_ms else None
         inputs = await self._inputs(asset, last_ms - context_of(LIVE) * LIVE.span_ms, last_ms, fresh)
-        said = texts_of(documents, asset, last_ms) if now_ms - last_ms <= LIVE.span_ms else None
+        said = None
+        if library is not None and now_ms - last_ms <= LIVE.span_ms:
+            said = texts_of(library.about(asset), asset, last_ms)
         if said is not None:
             inputs = Inputs(inputs.pools, {last_ms: said, **inputs.texts})
         looked = await self._walked(bars, LIVE, first, memory, inputs)
+        fresh_at = len(bars) - 1 if now_ms - last_ms <= HOUR_MS else -1
         entries = [
-            self._entry(asset, LIVE, bars, one, live=one.at == len(bars) - 1 and now_ms - last_ms <= HOUR_MS)
+            await self._told(asset, bars, one) if one.at == fresh_at else self._entry(asset, LIVE, bars, one)
             for one in looked
             if one.draft is not None
         ]
@@ -199,12 +200,32 @@ class SignalRounds:
             await asyncio.sleep(0)
         return looked
 
-    def _entry(self, asset: Asset, frame: Timeframe, bars: Bars, one: Looked, *, live: bool = False) -> Entry:
+    async def _told(self, asset: Asset, bars: Bars, one: Looked) -> Entry:
+        """The entry of a bar that has just closed: the only ones whose words may be another's."""
+        made = self._entry(asset, LIVE, bars, one, live=True)
+        words, generator = await self._rewording.reword(
+            Asked(made.draft, asset.name, asset.symbol, LIVE.name, made.words)
+        )
+        if words == made.words:
+            return made
+        return self._entry(asset, LIVE, bars, one, live=True, words=words, generator=generator)
+
+    def _entry(
+        self,
+        asset: Asset,
+        frame: Timeframe,
+        bars: Bars,
+        one: Looked,
+        *,
+        live: bool = False,
+        words: Words | None = None,
+        generator: Generator = TEMPLATE,
+    ) -> Entry:
         if one.draft is None:
             raise ValueError("a bar without a draft has no entry")
-        words = words_of(one.draft, asset.name, frame.name, self._market.digits(asset.market))
+        words = words or words_of(one.draft, asset.name, frame.name, self._market.digits(asset.market))
         seen = bars.cut(max(0, one.at + 1 - context_of(frame)), one.at + 1)
-        return entry_of(asset, frame, seen, one.draft, words, live=live)
+        return entry_of(asset, frame, seen, one.draft, words, generator=generator, live=live)
 
     # ── outcomes ──────────────────────────────────────────────────────────────────────────────────
 

@@ -15,11 +15,12 @@ from libs.common.db import Database, Record
 from libs.common.ids import Uuid
 from libs.common.messages import signals as m
 from services.scanner.asking import Market
-from services.scanner.errors import SignalNotFound, SignalsUnreadable
+from services.scanner.errors import SignalNotFound, SignalsUnreadable, TextsClosed
 from services.scanner.rings import bars_of_columns
 from services.scanner.rounding import rounded
 from services.scanner.signals.assets import checked
 from services.scanner.signals.bullishness import bullishness
+from services.scanner.signals.feeds.inbox import Inbox
 from services.scanner.signals.performance import (
     COST,
     ENOUGH,
@@ -38,6 +39,7 @@ from services.scanner.signals.walking import step_of
 from services.scanner.signals.writer import Writer
 
 LIMIT_MAX = 50
+FOLLOWED_MAX = 20
 SECONDS_MAX = 1e11  # a later second is taken for milliseconds sent by mistake
 LEAN_MS = 7 * DAY_MS  # what is older weighs below 1 %
 BASES_MS = 600_000  # how long baselines are kept
@@ -56,8 +58,10 @@ class Signals:
         market: Market,
         database: Database,
         store: SignalStore,
+        inbox: Inbox | None = None,
         clock: Clock,
     ) -> None:
+        self._inbox = inbox
         self._writer = writer
         self._rounds = rounds
         self._market = market
@@ -96,6 +100,28 @@ class Signals:
             raise SignalNotFound
         (data,), _ = await self._shown([position], evidence=ask.evidence)
         return m.RawSignal(data=data)
+
+    async def follow(self, ask: m.FollowAsk) -> m.Followed:
+        """What was recorded after a position, oldest first."""
+        wanted = await self._wanted(ask.filters)
+        at = wanted.since + 1 if ask.position is None else ask.position
+        if not at:
+            return m.Followed(position=len(self._writer.shelf), ids=(), signals=(), more=False)
+        wanted = wanted._replace(since=at - 1, told=True)
+        found, at = await self._writer.following(wanted, FOLLOWED_MAX)
+        ids, given = [], []
+        if found:
+            async with self._database.connection() as connection:
+                rows = await self._store.bodies(connection, found)
+            ids = [str(rows[position]["id"]) for position in found]
+            given = [msgspec.Raw(rows[position]["body"].encode()) for position in found]
+        return m.Followed(position=at, ids=ids, signals=given, more=len(found) == FOLLOWED_MAX)
+
+    async def take_texts(self, call: m.TextsCall) -> m.TextsTaken:
+        """Texts that a caller sent."""
+        if self._inbox is None:
+            raise TextsClosed
+        return await self._inbox.take(call)
 
     async def _position(self, text: str) -> int | None:
         try:

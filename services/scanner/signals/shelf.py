@@ -37,6 +37,7 @@ class Item(NamedTuple):
     tags: tuple[str, ...]
     narratives: tuple[int, ...]
     triggers: tuple[str, ...]
+    told: bool = True  # to others when it was recorded; not what a back-fill made
 
 
 class Wanted(NamedTuple):
@@ -55,6 +56,10 @@ class Wanted(NamedTuple):
     trigger: tuple[str, ...] = ()
     min_confidence: float = 0.0
     since: int = -1  # only what was recorded after this position
+    told: bool = False  # only what others were told
+
+
+NOTHING = Wanted()
 
 
 class Page(NamedTuple):
@@ -134,6 +139,7 @@ class Shelf:
                     self.narratives.number(item.narratives),
                     self.triggers.number(item.triggers),
                     self.symbols.number((item.symbol,)),
+                    item.told,
                 )
                 for number, item in enumerate(items)
             ]
@@ -161,21 +167,37 @@ class Shelf:
         high = len(self) if wanted.to_ms is None else int(np.searchsorted(recorded, wanted.to_ms, "right"))
         if low >= high:
             return Page([], 0)
-        masks = list(self._masks(wanted, slice(low, high)))
-        if not masks and not wanted.search:
+        if wanted._replace(from_ms=None, to_ms=None) == NOTHING:
             total = high - low
             end = high if before is None else min(high, self._behind(before))
             stop = max(end - offset, low)
             rows = np.arange(max(stop - limit, low), stop)
         else:
-            found = np.arange(low, high) if not masks else np.flatnonzero(np.logical_and.reduce(masks)) + low
-            if wanted.search:
-                found = found[self._titled(wanted.search.encode(), self.columns["position"][found])]
+            found = self._rows(wanted, low, high)
             total = len(found)
             end = total if before is None else int(np.searchsorted(found, self._behind(before)))
             stop = max(end - offset, 0)
             rows = found[max(stop - limit, 0) : stop]
         return Page(self.columns["position"][rows][::-1].tolist(), total)
+
+    def following(self, wanted: Wanted, limit: int) -> list[int]:
+        """The first positions of what matches, in the order of the record."""
+        recorded = self.columns["recorded"]
+        low = 0 if wanted.from_ms is None else int(np.searchsorted(recorded, wanted.from_ms, "left"))
+        high = len(self) if wanted.to_ms is None else int(np.searchsorted(recorded, wanted.to_ms, "right"))
+        if low >= high:
+            return []
+        positions = np.sort(self.columns["position"][self._rows(wanted, low, high)])
+        found: list[int] = positions[:limit].tolist()
+        return found
+
+    def _rows(self, wanted: Wanted, low: int, high: int) -> Column:
+        """The rows of a range that match, ascending."""
+        masks = list(self._masks(wanted, slice(low, high)))
+        found = np.arange(low, high) if not masks else np.flatnonzero(np.logical_and.reduce(masks)) + low
+        if wanted.search:
+            found = found[self._titled(wanted.search.encode(), self.columns["position"][found])]
+        return found
 
     def _behind(self, before: tuple[int, Uuid]) -> int:
         """The first row that is not older than a moment and id."""
@@ -202,6 +224,8 @@ class Shelf:
             yield of("confidence") >= wanted.min_confidence
         if wanted.since >= 0:
             yield of("position") > wanted.since
+        if wanted.told:
+            yield of("told")
         if wanted.chain:
             yield self.chains.where(_holds(wanted.chain))[of("chains")]
         if wanted.tag:
@@ -241,6 +265,7 @@ _TYPES: Mapping[str, Any] = {
     "narratives": np.int32,
     "triggers": np.int32,
     "symbols": np.int32,
+    "told": np.bool_,
 }
 
 

@@ -28,6 +28,7 @@ class Written(msgspec.Struct, frozen=True):
     position: int
     hash: str
     narratives: tuple[int, ...]
+    told: bool
 
 
 class SignalStore:
@@ -184,11 +185,12 @@ def item_of(one: Written) -> Item:
         sentiment=entry.draft.sentiment,
         timeframe_id=entry.frame.id,
         confidence=entry.draft.score.confidence,
-        title=entry.title,
+        title=entry.words.title,
         chains=tuple(entry.asset.chains),
         tags=entry.tags,
         narratives=one.narratives,
         triggers=_kinds(entry),
+        told=one.told,
     )
 
 
@@ -209,7 +211,7 @@ def _columns(one: Written) -> tuple[Any, ...]:
         entry.draft.sentiment,
         entry.asset.symbol,
         entry.asset.market,
-        entry.title,
+        entry.words.title,
         one.hash,
         {  # arrays of arrays would have to be of one length
             "chains": entry.asset.chains,
@@ -219,6 +221,7 @@ def _columns(one: Written) -> tuple[Any, ...]:
         },
         entry.body.decode(),
         entry.evidence.decode(),
+        one.told,
     )
 
 
@@ -236,4 +239,5 @@ def _item(row: Record) -> Item:
         tuple(row["tags"]),
         tuple(row["narratives"]),
         tuple(row["triggers"]),
+        row["told"],
     )

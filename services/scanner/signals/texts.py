@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -86,13 +87,37 @@ def is_about(document: Document, asset: Asset) -> bool:
 
 
 def distinct(documents: Iterable[Document]) -> list[Document]:
-    """The texts without those whose title is nearly that of an earlier one, oldest first."""
-    kept: list[tuple[Document, frozenset[tuple[str, ...]]]] = []
+    """The texts without those whose title is nearly that of an earlier one, whoever's; oldest first."""
+    kept: list[tuple[Document, int]] = []  # with the number of its shingles
+    having: dict[tuple[str, ...], list[int]] = {}
     for document in sorted(documents, key=lambda one: (one.published_ms, one.id)):
         shingles = _shingles(document.title)
-        if not any(_alike(shingles, other) for _, other in kept):
-            kept.append((document, shingles))
+        shared = Counter(at for shingle in shingles for at in having.get(shingle, ()))
+        if any(both >= ALIKE * (len(shingles) + kept[at][1] - both) for at, both in shared.items()):
+            continue
+        for shingle in shingles:
+            having.setdefault(shingle, []).append(len(kept))
+        kept.append((document, len(shingles)))
     return [document for document, _ in kept]
+
+
+class Library:
+    """Texts by the words in them, so that those about an asset are found without looking at all."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._having: dict[str, list[Document]] = {}
+        for document in documents:
+            words = {word.casefold() for word in _WORD.findall(document.title)}
+            for word in words | {f"asset {named.casefold()}" for named in document.assets}:
+                self._having.setdefault(word, []).append(document)
+
+    def about(self, asset: Asset) -> list[Document]:
+        """The texts that mean an asset."""
+        symbol = asset.symbol.casefold()
+        names = (_WORD.findall(name.casefold()) for name in (asset.name, *asset.aliases))
+        words = (symbol, f"${symbol}", f"asset {symbol}", *(name[0] for name in names if name))
+        maybe = {one.id: one for word in words for one in self._having.get(word, ())}
+        return [document for document in maybe.values() if is_about(document, asset)]
 
 
 def texts_of(documents: Sequence[Document], asset: Asset, close_ms: int) -> Texts | None:
@@ -103,9 +128,9 @@ def texts_of(documents: Sequence[Document], asset: Asset, close_ms: int) -> Text
     if not about:
         return None
     days: list[list[Document]] = [[] for _ in range(USUAL_DAYS + 1)]
-    for document in about:
+    for document in distinct(about):
         days[(close_ms - document.published_ms) // DAY_MS].append(document)
-    today, *before = [distinct(day) for day in days]
+    today, *before = days
     usual = [len(day) for day in before]
     mean = math.fsum(usual) / len(usual)
     spread = math.sqrt(math.fsum((count - mean) ** 2 for count in usual) / len(usual))
@@ -125,7 +150,3 @@ def texts_of(documents: Sequence[Document], asset: Asset, close_ms: int) -> Text
 def _shingles(title: str) -> frozenset[tuple[str, ...]]:
     words = _WORD.findall(title.casefold())
     return frozenset(tuple(words[at : at + SHINGLE]) for at in range(max(1, len(words) - SHINGLE + 1)))
-
-
-def _alike(some: frozenset[tuple[str, ...]], other: frozenset[tuple[str, ...]]) -> bool:
-    return len(some & other) >= ALIKE * len(some | other)

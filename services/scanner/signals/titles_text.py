@@ -8,7 +8,7 @@ that is in many by the places of its rarest byte, all at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,14 +26,6 @@ BYTES_PER_HIT = 400  # looking at so many bytes at once costs what finding one h
 GROWTH = 4096  # blocks by which signatures grow at least
 
 
-def _no_starts() -> Column:
-    return np.empty(0, dtype=np.int64)
-
-
-def _no_signatures() -> Column:
-    return np.zeros((BITS, 0), dtype=np.bool_)
-
-
 @dataclass(frozen=True, eq=False)
 class Titles:
     """Never changed: ``added`` gives another one. ``starts`` is where each title begins.
@@ -43,14 +35,8 @@ class Titles:
     """
 
     text: bytes = b""
-    starts: Column = None  # type: ignore[assignment]
-    signatures: Column = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        if self.starts is None:
-            object.__setattr__(self, "starts", _no_starts())
-        if self.signatures is None:
-            object.__setattr__(self, "signatures", _no_signatures())
+    starts: Column = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    signatures: Column = field(default_factory=lambda: np.zeros((BITS, 0), dtype=np.bool_))
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 import structlog
 
+from libs.common.bus import Bus, encode
 from libs.common.clock import Clock
 from libs.common.db import Connection, Database
+from libs.common.errors import AppError
 from libs.common.lease import Guard
-from libs.common.messages.signals import SignalRecorded
+from libs.common.messages.signals import SignalRecorded, SignalsGrew
 from libs.common.outbox import Fact, Outbox, Relay, fact
-from libs.common.subjects import SIGNAL_RECORDED
+from libs.common.subjects import SIGNAL_RECORDED, SIGNALS_GREW
 from services.scanner import metrics
 from services.scanner.ids import event_uuid
 from services.scanner.signals.assets import BUILT_INS, Asset, names_of
@@ -58,8 +60,10 @@ class Writer:
         clock: Clock,
         from_file: Sequence[Asset] = (),
         guard: Guard | None = None,
+        bus: Bus | None = None,
     ) -> None:
         self._guard = guard
+        self._bus = bus
         self._database = database
         self._store = store
         self._outbox = outbox
@@ -110,6 +114,17 @@ class Writer:
                 page = await asyncio.to_thread(shelf.find, wanted, limit, offset, before)  # type: ignore[arg-type]
         return Page([position + 1 for position in page.positions], page.total)
 
+    async def following(self, wanted: Wanted, limit: int) -> tuple[list[int], int]:
+        """The first positions after ``wanted.since`` that match, in the order of the record, and up to which
+        position that is said; both those of the table."""
+        shelf = self.shelf
+        if len(shelf) < LARGE:
+            found = shelf.following(wanted, limit)
+        else:
+            async with self._lock:
+                found = await asyncio.to_thread(shelf.following, wanted, limit)
+        return [at + 1 for at in found], found[-1] + 1 if len(found) == limit else len(shelf)
+
     async def put_assets(self, assets: Sequence[Asset]) -> None:
         """Add or replace assets of the registry."""
         async with self._lock:
@@ -139,7 +154,7 @@ class Writer:
             async with self._database.transaction() as tx:
                 await self._check(tx)
                 if told.entries:
-                    new = await self._added(tx, told.entries)
+                    new = await self._added(tx, told.entries, tell)
                     if tell:
                         await self._outbox.append(tx, list(_facts(new)))
                 for close_ms, pools, texts in told.inputs:
@@ -157,9 +172,19 @@ class Writer:
             if move:
                 self.places[told.place] = (told.done_ms, told.memory)
             self._sound = True
-            return len(new)
+        if new and tell:
+            await self._wake()
+        return len(new)
 
-    async def _added(self, tx: Connection, entries: Sequence[Entry]) -> list[Written]:
+    async def _wake(self) -> None:
+        """Whoever follows the record asks for what is new; one that does not hear it asks by itself."""
+        if self._bus is not None:
+            try:
+                await self._bus.publish(SIGNALS_GREW.at(), encode(SignalsGrew(signals=len(self.shelf))))
+            except AppError as e:
+                log.info("followers of signals were not woken", error=str(e))
+
+    async def _added(self, tx: Connection, entries: Sequence[Entry], tell: bool) -> list[Written]:
         position, hash_ = await self._store.hold_head(tx)
         known = await self._store.known(tx, [entry.id for entry in entries])
         new: list[Written] = []
@@ -170,7 +195,7 @@ class Writer:
             position += 1
             hash_ = hash_of(hash_, entry.body.decode(), entry.evidence.decode())
             ids = tuple(self.names["narrative"][name] for name in entry.asset.narratives)
-            new.append(Written(entry, position, hash_, ids))
+            new.append(Written(entry, position, hash_, ids, tell))
         if new:
             await self._store.add_signals(tx, new)
             await self._store.add_names(tx, {"tag": self._unnamed(new)})

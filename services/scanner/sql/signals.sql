@@ -41,20 +41,21 @@ SELECT id FROM scanner.signal WHERE id = ANY ($1::uuid[]);
 -- Add to the record; the head is held. The lists come as JSON.
 -- $1 positions  $2 ids  $3 recorded_ms  $4 confidences  $5 prices  $6 cmc_ids  $7 timeframes  $8 sentiments
 -- $9 symbols  $10 markets  $11 titles  $12 hashes  $13 lists  $14 bodies  $15 evidences
+-- $16 whether others are told
 INSERT INTO scanner.signal (position, id, recorded_ms, confidence, price, cmc_id, timeframe, sentiment, symbol,
-                            market, title, hash, chains, tags, narratives, triggers, body, evidence)
+                            market, title, hash, chains, tags, narratives, triggers, body, evidence, told)
 SELECT s.position, s.id, s.recorded_ms, s.confidence, s.price, s.cmc_id, s.timeframe, s.sentiment, s.symbol,
        s.market, s.title, s.hash,
        ARRAY (SELECT jsonb_array_elements_text(s.lists -> 'chains')),
        ARRAY (SELECT jsonb_array_elements_text(s.lists -> 'tags')),
        ARRAY (SELECT jsonb_array_elements_text(s.lists -> 'narratives')::int),
        ARRAY (SELECT jsonb_array_elements_text(s.lists -> 'triggers')),
-       s.body, s.evidence
+       s.body, s.evidence, s.told
   FROM unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::float8[], $5::float8[], $6::int[], $7::smallint[],
               $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::jsonb[], $14::text[],
-              $15::text[])
+              $15::text[], $16::boolean[])
        AS s (position, id, recorded_ms, confidence, price, cmc_id, timeframe, sentiment, symbol, market,
-             title, hash, lists, body, evidence);
+             title, hash, lists, body, evidence, told);
 
 -- name: set_head
 -- The record ends here now.
@@ -64,7 +65,8 @@ UPDATE scanner.signal_head SET position = $1, hash = $2;
 -- name: items
 -- What filters look at, in the order of the record, behind a position.
 -- $1 position  $2 limit
-SELECT id, recorded_ms, cmc_id, symbol, sentiment, timeframe, confidence, title, chains, tags, narratives, triggers
+SELECT id, recorded_ms, cmc_id, symbol, sentiment, timeframe, confidence, title, chains, tags, narratives, triggers,
+       told
   FROM scanner.signal
  WHERE position > $1
  ORDER BY position

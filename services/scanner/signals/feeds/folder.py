@@ -38,9 +38,10 @@ class Folder:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._files: dict[Path, tuple[int, list[Document]]] = {}
+        self._documents: list[Document] = []
 
     async def documents(self) -> list[Document]:
-        """Every text, each id once."""
+        """Every text, each id once; the same list while nothing changed."""
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> list[Document]:
@@ -55,8 +56,10 @@ class Folder:
                     kept[path] = stat.st_mtime_ns, _texts(path)
         except OSError as e:
             log.warning("texts can't be read", folder=str(self._path), error=str(e))
-        self._files = kept
-        return list({one.id: one for _, its in kept.values() for one in its}.values())
+        if kept != self._files:
+            self._files = kept
+            self._documents = list({one.id: one for _, its in kept.values() for one in its}.values())
+        return self._documents
 
 
 def _texts(path: Path) -> list[Document]:

@@ -42,6 +42,7 @@ items = st.lists(
         tags=names,
         narratives=st.lists(st.integers(1, 4), max_size=2, unique=True).map(tuple),
         triggers=st.lists(st.sampled_from(["depeg", "pattern"]), min_size=1, unique=True).map(tuple),
+        told=st.booleans(),
     ),
     max_size=25,
     unique_by=lambda item: item.id,
@@ -63,6 +64,7 @@ wanted = st.builds(
     trigger=st.just(()) | st.just(("depeg",)),
     min_confidence=st.sampled_from([0.0, 0.0, 0.3]),
     since=st.sampled_from([-1, -1, 4]),
+    told=st.sampled_from([False, False, True]),
 )
 
 
@@ -101,6 +103,7 @@ def test_any_mix_of_filters_is_a_plain_filter(
     for ask in asked:
         for limit, offset in ((50, 0), (3, 1)):
             assert shelf.find(ask, limit, offset) == signal_filters.find(its, ask, limit, offset)
+        assert shelf.following(ask, 3) == signal_filters.following(its, ask, 3)
 
 
 @settings(max_examples=100, deadline=None)
