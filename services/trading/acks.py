@@ -14,7 +14,7 @@ from libs.common.messages import trading_orders as m
 from libs.common.money import from_minor, from_points
 from services.trading import events as e
 from services.trading.draft import Outcome
-from services.trading.position import ACTIVATION_STOPOUT, Trade
+from services.trading.position import ACTIVATION_STOPOUT, MARKET_CMDS, Trade
 
 OPEN_REQUEST, CLOSE_REQUEST, CANCEL_REQUEST, FINANCE_REQUEST = 1, 7, 9, 10
 OPEN_UPDATE_REQUEST, CLOSED_UPDATE_REQUEST, PENDING_UPDATE_REQUEST = 14, 15, 16
@@ -130,6 +130,7 @@ def balance_ack(trade: Trade, currency: str, state: int) -> m.BalanceAck:
 def record_of(trade: Trade, currency: str) -> m.TradeRecord:
     """An order as staff see it."""
     digits = trade.digits
+    open_rate = round(trade.open_rate, 10) if trade.cmd in MARKET_CMDS else 0.0  # it opened at all
     return m.TradeRecord(
         order=trade.order,
         login=trade.login,
@@ -150,8 +151,8 @@ def record_of(trade: Trade, currency: str) -> m.TradeRecord:
         storage=from_minor(trade.storage_minor, currency),
         profit=from_minor(trade.profit_minor, currency),
         close_price=from_points(trade.close_points, digits),
-        margin=from_minor(trade.margin_minor, currency),
-        conv_rates=(0.0, round(trade.rate_num / trade.rate_den, 10)),
+        margin_initial=from_minor(trade.margin_minor, currency),
+        conv_rates=(open_rate, round(trade.rate_num / trade.rate_den, 10)),
         comment=trade.comment,
     )
 

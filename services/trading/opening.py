@@ -32,6 +32,7 @@ from services.trading.links import check_form, linked
 from services.trading.margin import margin_of, unit_margin
 from services.trading.netting import added_volume, net_out
 from services.trading.position import ACTIVATION_CANCEL, BUY, DELETED, Trade, noted, side_of
+from services.trading.profit import mid_rate
 
 
 def open_trade(draft: Draft, asked: OpenTrade) -> None:
@@ -207,6 +208,7 @@ def fill(
         margin_num=unit[0],
         margin_den=unit[1],
         commission_minor=commission_minor,
+        open_rate=mid_rate(market, terms, account.currency),
     )
     activates = account.pendings.get(trade.order) is not None
     kind = PendingActivated if activates else TradeOpened

@@ -28,10 +28,11 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # numbers and
     """One order. ``margin_unit`` is the exact margin of one volume unit in minor units, as two integers,
     fixed when the position opened; ``margin_minor`` is that of the whole volume, rounded once.
 
-    ``rate_num / rate_den`` is the conversion rate its profit was closed at; ``parent`` the order whose
-    remainder it is; ``deferred`` the code for which a triggered pending order waits. ``trail_points`` is
-    how far its stop loss trails the price, in steps of ``trail_step_points``; of the pending orders of one
-    ``oco`` number only one is filled; one with ``after`` is held until that order is filled.
+    ``rate_num / rate_den`` is the conversion rate its profit was closed at, ``open_rate`` the mid rate when
+    it opened, which nothing is computed from (0 is unknown); ``parent`` the order whose remainder it is;
+    ``deferred`` the code for which a triggered pending order waits. ``trail_points`` is how far its stop loss
+    trails the price, in steps of ``trail_step_points``; of the pending orders of one ``oco`` number only one
+    is filled; one with ``after`` is held until that order is filled.
     """
 
     order: int
@@ -58,6 +59,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # numbers and
     storage_minor: int = 0
     rate_num: int = 0
     rate_den: int = 1
+    open_rate: float = 1.0
     comment: str = ""
     parent: int = 0
     deferred: str = ""

@@ -72,6 +72,12 @@ def rate_of(market: Market, terms: Terms, currency: str, profit_minor: int) -> R
     return rates.gain if profit_minor >= 0 else rates.loss
 
 
+def mid_rate(market: Market, terms: Terms, currency: str) -> float:
+    """The mid rate from the symbol's quote currency, for the record; 0 while a quote is missing."""
+    rate = market.conversion.mid(terms.quote_currency, currency, market.quotes)
+    return rate[0] / rate[1] if rate is not None else 0.0
+
+
 def cash(market: Market, source: str, currency: str, numerator: int, denominator: int) -> int | None:
     """Minor units of an exact amount in ``source``, at the rate of its sign; None without a rate."""
     rates = market.conversion.rates(source, currency, market.quotes)

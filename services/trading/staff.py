@@ -38,7 +38,7 @@ from services.trading.position import (
     side_of,
     with_stops,
 )
-from services.trading.profit import realised, valuation
+from services.trading.profit import rate_of, realised, valuation
 
 LEVERAGE_MAX = 10_000
 _MONEY = ("commission_minor", "storage_minor")
@@ -107,12 +107,16 @@ def staff_close(draft: Draft, asked: StaffClose) -> None:
         raise no.SymbolUnknown(f"symbol was {trade.symbol!r}")
     price = asked.close_points or _price_now(draft, terms, 1 - trade.cmd)
     part = trade if volume == trade.volume else share_of(trade, volume)
+    profit = _profit(draft, terms, part, price) if asked.profit_minor is None else asked.profit_minor
+    rate = rate_of(draft.market, terms, draft.account.currency, profit)
     closed = msgspec.structs.replace(
         part,
         state=CLOSED_NORMAL if part is trade else CLOSED_PART,
         close_ms=closed_ms,
         close_points=price,
-        profit_minor=_profit(draft, terms, part, price) if asked.profit_minor is None else asked.profit_minor,
+        profit_minor=profit,
+        rate_num=rate[0],
+        rate_den=rate[1],
         comment=noted(part.comment, asked.comment),
         **_given(asked, *_MONEY),
     )

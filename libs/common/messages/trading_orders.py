@@ -354,7 +354,8 @@ class StaffUpdateAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TradeRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as staff see it (9.1)."""
+    """An order as staff see it (9.1). ``conv_rates`` are those of its profit when it opened and when it
+    closed, 0 where it did not; ``margin_initial`` is the margin fixed when it opened."""
 
     order: int
     login: int
@@ -375,7 +376,7 @@ class TradeRecord(msgspec.Struct, frozen=True, kw_only=True):
     storage: float
     profit: float
     close_price: float
-    margin: float
+    margin_initial: float
     conv_rates: Sequence[float]
     comment: str
 

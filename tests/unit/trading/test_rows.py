@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,11 +20,9 @@ Whole = st.integers(0, 2**62)
 
 
 def any_trade() -> st.SearchStrategy[Trade]:
-    """Any order: texts for texts, whole numbers for the rest."""
-    kinds: dict[str, Any] = {
-        field.name: st.text(max_size=5) if field.type is str else Whole for field in fields(Trade)
-    }
-    return st.builds(Trade, **kinds)
+    """Any order: texts for texts, numbers for numbers."""
+    of = {str: st.text(max_size=5), float: st.floats(0, 1e12)}
+    return st.builds(Trade, **{field.name: of.get(field.type, Whole) for field in fields(Trade)})
 
 
 @given(trade=any_trade())

@@ -95,6 +95,23 @@ async def test_a_dealer_opens_and_closes_at_stated_prices(staff: Staff, trader: 
     assert (await trader.balance())["balance"] == 10_996.5
 
 
+async def test_a_record_tells_the_rates_of_its_profit_and_its_first_margin(
+    staff: Staff, trader: Trader
+) -> None:
+    await staff.quote(150.0, 150.0, "USDJPY")
+    asked = {"login": trader.login, "cmd": 0, "volume": 100, "symbol": "USDJPY"}
+    opened = await staff.call("POST", "/admin/trade/open/sync", asked)
+    assert opened["conv_rates"] == [round(1 / 150, 10), 0.0]
+    assert opened["margin_initial"] == 1_000.0
+    await staff.quote(160.0, 160.0, "USDJPY")
+    closing = {"login": trader.login, "order": opened["order"]}
+    closed = await staff.call("POST", "/admin/trade/close/sync", closing)
+    assert closed["conv_rates"] == [opened["conv_rates"][0], 1 / 160]
+    assert (closed["profit"], closed["margin_initial"]) == (6_250.0, 1_000.0)
+    waiting = {**asked, "cmd": 2, "open_price": 100}
+    assert (await staff.call("POST", "/admin/trade/open/sync", waiting))["conv_rates"] == [0.0, 0.0]
+
+
 async def test_records_are_corrected_by_kind_and_the_difference_is_posted(
     staff: Staff, trader: Trader
 ) -> None:
