@@ -28,13 +28,13 @@ class Client:
             "email": f"{secrets.token_hex(6)}@example.com",
             "password": "correct horse",
         }
-        answer = await self.call("POST", "/sign/up", body)
+        answer: dict[str, Any] = await self.call("POST", "/sign/up", body)
         self.login, self.token = answer["login"], answer["__token"]
         return answer
 
     async def sign_in(self, login: int, password: str) -> dict[str, Any]:
         """Sign in with a login; keeps the token."""
-        answer = await self.call("POST", "/sign/in", {"login": login, "password": password})
+        answer: dict[str, Any] = await self.call("POST", "/sign/in", {"login": login, "password": password})
         self.login, self.token = login, answer["__token"]
         return answer
 
