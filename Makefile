@@ -10,7 +10,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check e2e soak bench dashboards gen lock clean .python .run .dev
+.PHONY: help run test check e2e soak bench dashboards demo-x402 gen lock clean .python .run .dev
 
 help:
 	@echo "make run     start everything and watch it (Ctrl-C stops it in order)"
@@ -20,6 +20,7 @@ help:
 	@echo "make soak    the proofs at full size"
 	@echo "make bench   measurements with peers beside us, into bench/results"
 	@echo "make dashboards  a picture of every dashboard, from the stack that runs"
+	@echo "make demo-x402  a stranger pays for a call, offline: 402, pay, 200, ledger"
 	@echo "make gen     write the generated files again"
 	@echo "make lock    write the lock files again (needs uv)"
 	@echo "make clean   remove .venv and caches; data folders stay"
@@ -50,6 +51,9 @@ bench: .dev
 
 dashboards: .dev
 	@$(BIN)/python -m deploy.grafana.render $(ARGS)
+
+demo-x402: .dev
+	@$(BIN)/python -m deploy.demo.x402
 
 gen: .dev
 	@$(BIN)/python -m deploy.local.generated

@@ -1,13 +1,16 @@
 """The x402 package's own facilitator over a chain that lives in memory, behind HTTP: no network is needed.
 
 The chain knows one token, USDC as EIP-3009 has it: balances, used nonces, transfers with a receipt.
-Signatures are real. ``python -m tests.facilitator`` serves it alone, to try payments by hand.
+Signatures are real, money is not. It stands beside the house, which knows it by its address alone, as it
+knows any other (``TRADEWIND_X402_FACILITATOR_URL``). ``python -m deploy.demo.facilitator [port]`` serves it
+alone, to try payments by hand; the tests pay with it, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -92,7 +95,7 @@ class Chain:
 
 @dataclass
 class FacilitatorServer:
-    """What a test may change: the next settlements' answers get lost when ``lose`` says so."""
+    """Where it is and what it did. The next settlements' answers get lost when ``lose`` says so."""
 
     url: str
     chain: Chain
@@ -161,9 +164,9 @@ def new_account() -> Any:
 
 async def _serve(port: int) -> None:
     async with open_facilitator(port) as server:
-        print(f"facilitator on {server.url}; every wallet has {MANY // 10**6} USDC")
+        print(f"facilitator on {server.url}; every wallet has {MANY // 10**6} USDC", flush=True)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(4021))
+    asyncio.run(_serve(int(sys.argv[1]) if len(sys.argv) > 1 else 4021))

@@ -87,17 +87,26 @@ class Callbacks:
                 return "applied" if done else "ignored"
 
     async def _settle(self, tx: Connection, heard: Heard, payment: Payment) -> str:
+        transaction = heard.transaction or None
+        if _is_more(payment, transaction):
+            return STRAY
         if heard.paid_micros != payment.amount_micros:
             note = f"paid {heard.paid_micros} of {payment.amount_micros} micros ({heard.note})"
             done = await self._fulfilment.moved(tx, payment, Status.HELD, note=note)
             return "held" if done else "ignored"
-        transaction = heard.transaction or None
         done = await self._fulfilment.settled(tx, payment, transaction=transaction, note=heard.note)
         return "applied" if done else "ignored"
 
     async def _refund(self, tx: Connection, heard: Heard, payment: Payment) -> str:
-        """A part of it paid back is for staff: a plan can't be taken back in part."""
-        if 0 <= heard.paid_micros < payment.amount_micros:
+        """All of it, in its currency. A part, or another amount, is for staff: a plan can't be taken back in
+        part. So is money that went back which this payment was not settled with."""
+        if heard.paid_micros != payment.amount_micros or _is_more(payment, heard.transaction or None):
             return STRAY
         done = await self._fulfilment.refunded(tx, payment, heard.note)
         return "applied" if done else "ignored"
+
+
+def _is_more(payment: Payment, transaction: str | None) -> bool:
+    """Whether money moved beside that which settled the payment: a customer may pay an invoice twice."""
+    booked = payment.status in (Status.SETTLED, Status.REFUNDED)
+    return booked and None not in (transaction, payment.transaction) and transaction != payment.transaction

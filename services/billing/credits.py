@@ -12,13 +12,14 @@ from libs.common.messages import billing as m
 from libs.common.messages.auth import PersonName
 from libs.common.subjects import PERSON_FIND
 from services.billing import ledger, metrics
-from services.billing.errors import BalanceTooLow, WalletUnknown
+from services.billing.errors import BalanceTooHigh, BalanceTooLow, WalletUnknown
 from services.billing.ledger import CREDIT_MICROS
 from services.billing.meter import day_of
 from services.billing.store import Key
 from services.billing.writer import Ground
 
 DELTA_MICROS_MAX = 10**15
+BALANCE_MICROS_MAX = 10**18  # staff's acts stop far from what a column holds
 FACT_S = 2.0
 WALLET_EMAIL = "@wallet.x402.invalid"  # of keys made for a paying wallet: nobody to give a starter credit to
 
@@ -103,6 +104,8 @@ class Credits:
             before = await ground.store.open_wallet(tx, wallet)
             if before.available_micros + delta < 0:
                 raise BalanceTooLow(f"the wallet has {before.available_micros} micros")
+            if before.balance_micros + delta > BALANCE_MICROS_MAX:
+                raise BalanceTooHigh(f"a wallet holds at most {BALANCE_MICROS_MAX} micros")
             entry = ledger.staff(ref, wallet, delta, note)
             await ground.store.post(tx, entry, now_ms=ground.clock.now_ms(), plans=ground.plans.version)
             after = await ground.store.wallet(tx, wallet)

@@ -90,6 +90,20 @@ class NothingOwed(AppError):
     http_status = 404
 
 
+class RequestIdTaken(AppError):
+    """Another call has this request id."""
+
+    code = "INVALID_DATA"
+    http_status = 409
+
+
+class BalanceTooHigh(AppError):
+    """More than a wallet holds."""
+
+    code = "INVALID_DATA"
+    http_status = 400
+
+
 class CallUnknown(AppError):
     """There is no such call: it was never admitted, or too long ago."""
 

@@ -97,6 +97,7 @@ class Fulfilment:
             payment.amount_micros,
             0,
             0,
+            payment.amount_micros,
         )
         change = subscriptions.buy(spans, new, now_ms)
         for span, reason in change.moved:
@@ -174,7 +175,7 @@ class Fulfilment:
         if span is None:
             return
         await self._plans.lock_person(tx, span.person_id)
-        spans = await self._plans.spans(tx, span.person_id, now_ms)
+        spans = await self._plans.spans(tx, span.person_id, 0)
         for moved, reason in subscriptions.refund(spans, span, now_ms):
             await self._plans.move_span(tx, moved, reason)
         await self._plans.tier_due(tx, span.person_id, now_ms)

@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from libs.common.errors import AppError
-from services.billing.errors import CallUnknown, PaymentRequired, QuotaExceeded
+from services.billing.errors import CallUnknown, PaymentRequired, QuotaExceeded, RequestIdTaken
 
 DAY_MS = 86_400_000
 
@@ -171,6 +171,8 @@ class Book:
         known = self.calls.get(hold.request_id)
         wallet = self._wallet(hold.wallet)
         if known is not None:
+            if not _is_same(known, hold):
+                return RequestIdTaken()
             return Outcome(known.held_micros, wallet.available_micros, self.quotas.get(hold.quota_key, 0))
         if hold.micros > wallet.available_micros:
             return PaymentRequired(price_micros=hold.micros, balance_micros=wallet.available_micros)
@@ -231,6 +233,8 @@ class Book:
         known = self.calls.get(direct.request_id)
         wallet = self._wallet(direct.wallet)
         if known is not None:
+            if not _is_same(known, direct):
+                return RequestIdTaken()
             return Outcome(known.charged_micros, wallet.available_micros)
         if direct.micros > wallet.available_micros:
             return PaymentRequired(price_micros=direct.micros, balance_micros=wallet.available_micros)
@@ -267,6 +271,12 @@ class Book:
         call.state = state
         if call.request_id not in self.added:
             self.ended[call.request_id] = call
+
+
+def _is_same(known: MeteredCall, again: Hold | Direct) -> bool:
+    """Whether a known id comes from the same caller for the same: else it would be somebody's free call."""
+    same = (known.wallet, known.operation) == (again.wallet, again.operation)
+    return same and (isinstance(again, Direct) or known.subject == again.subject)
 
 
 def wallets_of(requests: Iterable[Request]) -> set[str]:

@@ -62,6 +62,7 @@ class MoneyIn:
         """Take the authorization for one purpose and ask whether it would settle; PaymentFailed otherwise."""
         now_ms = self.ground.clock.now_ms()
         network = self.selling.network.caip2
+        id = f"pay_{self.ground.ids.event_id().replace('-', '')}"  # names this reservation, if no call does
         detail = Detail(
             version=brought.version,
             payload=brought.payload,
@@ -74,11 +75,11 @@ class MoneyIn:
             "person_id": None,
             "plan": "",
             "period": "",
-            "request_id": "",
+            "request_id": id,
             **what,
         }
         payment = Payment(
-            id=f"pay_{self.ground.ids.event_id().replace('-', '')}",
+            id=id,
             provider=PROVIDER,
             ref=f"{network}:{brought.payer}:{brought.nonce}",
             status=Status.PENDING,
@@ -125,11 +126,17 @@ class MoneyIn:
         the payment is asked about again. A refusal ends it; of a second try it may hide a first that went
         through, so then staff decides."""
         detail = msgspec.json.decode(payment.detail, type=Detail)
-        await self._mark(payment.id, Status.UNKNOWN, "the settlement was asked for")
+        if not again and not await self._begin(payment):
+            refused = Settled(False, "", "invalid_transaction_state", _refused(self.selling, payment))
+            return refused, receipt_headers(detail.version, refused.body)
         try:
             settled = await self._facilitator.settle(detail.version, detail.payload, detail.requirements)
         except OutcomeUnknown:
             metrics.payments.labels(PROVIDER, "unknown").inc()
+            raise
+        except AppError:  # it was not sent: whoever is told so must not be charged by a later try
+            if not again:
+                await self._mark(payment.id, Status.FAILED, "not sent")
             raise
         if settled.success and not settled.transaction:
             raise OutcomeUnknown("the facilitator named no transaction")
@@ -165,7 +172,8 @@ class MoneyIn:
             return now is not None and await self._fulfilment.settled(tx, now, transaction=transaction)
 
     async def hand_over(self, source: str, wallet: str) -> int:
-        """What a paying wallet has goes to the key that was made for it; the key's balance."""
+        """What a paying wallet has goes to the key that was made for it, its invoices, too; the key's
+        balance."""
         ground = self.ground
         async with ground.database.transaction() as tx:
             from_wallet = await ground.store.open_wallet(tx, source)
@@ -173,10 +181,33 @@ class MoneyIn:
             if micros:
                 entry = ledger.handed_over(ground.ids.event_id(), source, wallet, micros)
                 await ground.store.post(tx, entry, now_ms=ground.clock.now_ms(), plans=ground.plans.version)
+            await self.payments.hand_over_invoices(tx, source, wallet)
             return (await ground.store.wallet(tx, wallet)).available_micros
+
+    async def _begin(self, payment: Payment) -> bool:
+        """The settlement is asked for: once for a reservation. False when it was given back meanwhile, and
+        perhaps brought again for something else."""
+        async with self.ground.database.transaction() as tx:
+            now = await self.payments.payment(tx, payment.id)
+            if now is None or now.status is not Status.PENDING or now.request_id != payment.request_id:
+                return False
+            note = "the settlement was asked for"
+            await self.payments.put(tx, replace(now, status=Status.UNKNOWN, note=note))
+            return True
 
     async def _mark(self, payment_id: str, status: Status, note: str) -> None:
         async with self.ground.database.transaction() as tx:
             now = await self.payments.payment(tx, payment_id)
             if now is not None and rises(now.status, status):
                 await self.payments.put(tx, replace(now, status=status, note=note))
+
+
+def _refused(selling: Selling, payment: Payment) -> dict[str, Any]:
+    """What a facilitator says of a settlement it did not make."""
+    return {
+        "success": False,
+        "errorReason": "invalid_transaction_state",
+        "payer": payment.payer,
+        "transaction": "",
+        "network": selling.network.caip2,
+    }

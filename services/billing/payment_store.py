@@ -78,6 +78,10 @@ class PaymentStore:
         """What the provider calls it."""
         await tx.execute(QUERIES["set_external"], id, external)
 
+    async def hand_over_invoices(self, tx: Connection, source: str, wallet: str) -> None:
+        """What one wallet was invoiced is another's from now on."""
+        await tx.execute(QUERIES["hand_over_invoices"], source, wallet)
+
     async def waiting(self, db: Connection, status: str, limit: int, offset: int) -> list[Payment]:
         """Payments of a status, oldest first; "" those that wait for staff or an answer."""
         rows = await db.fetch(QUERIES["payments"], status, limit, offset)

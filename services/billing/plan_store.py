@@ -30,7 +30,7 @@ class PlanStore:
         await tx.execute(QUERIES["lock_person"], person_id)
 
     async def spans(self, db: Connection, person_id: int, now_ms: int) -> list[Span]:
-        """Plans that have not ended, in order of time."""
+        """Plans that have not ended at a moment (0: all there were), in order of time."""
         return [Span(*row) for row in await db.fetch(QUERIES["subscriptions"], person_id, now_ms)]
 
     async def span_of(self, db: Connection, payment_id: str) -> Span | None:
@@ -50,11 +50,21 @@ class PlanStore:
             span.price_micros,
             span.starts_ms,
             span.ends_ms,
+            span.value_micros,
         )
 
     async def move_span(self, tx: Connection, span: Span, reason: str) -> None:
         """It has another time now."""
-        await tx.execute(QUERIES["move_subscription"], span.id, span.starts_ms, span.ends_ms, reason)
+        await tx.execute(
+            QUERIES["move_subscription"],
+            span.id,
+            span.starts_ms,
+            span.ends_ms,
+            reason,
+            span.value_micros,
+            span.carried_into,
+            span.carried_micros,
+        )
 
     async def tier_due(self, tx: Connection, person_id: int, due_ms: int) -> None:
         """Auth must be told of a person's tier from a moment on."""

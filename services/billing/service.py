@@ -18,6 +18,7 @@ from services.billing.writer import Batcher, Ground
 
 SIGNALS_PRICE = "signals_page"
 USAGE_DAYS_MAX = 366
+UNITS_MAX = 1_000  # times the highest price there may be: far from what a column holds
 
 
 class Prices:
@@ -34,8 +35,8 @@ class Prices:
         if price == SIGNALS_PRICE and not self._signals_metered:
             return 0
         each = self._plans.now().prices.get(price)
-        if each is None or units < 0:
-            raise InvalidData(f"{price} has no price")
+        if each is None or not 0 <= units <= UNITS_MAX:
+            raise InvalidData(f"{price} has no price for {units} units")
         return each * units
 
 

@@ -3,7 +3,9 @@
 - A higher plan begins at once. What is left of the lower ones is worth its share of their price, and buys
   more time of the new plan at its own price (rounded down to the millisecond).
 - The same plan follows itself. A lower plan begins when the higher ones are over.
-- A refund ends its span now; what was waiting behind it comes forward.
+- A refund takes its own money out of what is left: its span ends now, or is shorter where other payments
+  have bought time of it, too; where its money had bought time of a higher plan, that is taken back. What was
+  waiting behind comes forward.
 The tier of a moment is the highest plan that covers it.
 """
 
@@ -19,7 +21,11 @@ from libs.common.plans import TIERS
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A plan that was bought, from ``starts_ms`` until before ``ends_ms``."""
+    """A plan that was bought, from ``starts_ms`` until before ``ends_ms``.
+
+    ``value_micros`` is all the money that bought its time: its price, and what was left of lower plans. At an
+    upgrade the rest of a span (``carried_micros``) goes into another one (``carried_into``).
+    """
 
     id: str
     person_id: int
@@ -29,6 +35,9 @@ class Span:
     price_micros: int
     starts_ms: int
     ends_ms: int
+    value_micros: int
+    carried_into: str = ""
+    carried_micros: int = 0
 
     @property
     def rank(self) -> int:
@@ -38,7 +47,7 @@ class Span:
         """What is left of it, in micros, rounded down."""
         left_ms = self.ends_ms - max(self.starts_ms, now_ms)
         whole_ms = self.ends_ms - self.starts_ms
-        return self.price_micros * left_ms // whole_ms if left_ms > 0 and whole_ms > 0 else 0
+        return self.value_micros * left_ms // whole_ms if left_ms > 0 and whole_ms > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +77,41 @@ def buy(spans: Sequence[Span], new: Span, now_ms: int) -> Change:
     ends_ms = after_period(starts_ms, new.period)
     if above or same:
         moved = _behind(below, ends_ms, starts_ms)
-        return Change(replace(new, starts_ms=starts_ms, ends_ms=ends_ms), moved)
-    worth = sum(span.worth(now_ms) for span in below)
+        bought = replace(new, starts_ms=starts_ms, ends_ms=ends_ms, value_micros=new.price_micros)
+        return Change(bought, moved)
+    carried = {span.id: span.worth(now_ms) for span in below}
+    worth = sum(carried.values())
     extra_ms = worth * (ends_ms - starts_ms) // new.price_micros if new.price_micros else 0
     ended = tuple(
-        (replace(span, starts_ms=min(span.starts_ms, now_ms), ends_ms=now_ms), "upgraded") for span in below
+        (replace(_ended(span, now_ms), carried_into=new.id, carried_micros=carried[span.id]), "upgraded")
+        for span in below
     )
-    return Change(replace(new, starts_ms=starts_ms, ends_ms=ends_ms + extra_ms), ended)
+    value = new.price_micros + worth
+    return Change(replace(new, starts_ms=starts_ms, ends_ms=ends_ms + extra_ms, value_micros=value), ended)
 
 
 def refund(spans: Sequence[Span], gone: Span, now_ms: int) -> tuple[tuple[Span, str], ...]:
-    """A purchase was paid back: its span ends now, and what starts after it comes forward by what is free."""
-    if gone.ends_ms <= now_ms:
-        return ()
-    begins_ms = max(gone.starts_ms, now_ms)
-    free_ms = gone.ends_ms - begins_ms
-    ended = replace(gone, starts_ms=min(gone.starts_ms, now_ms), ends_ms=now_ms)
-    moved = tuple(
-        (replace(span, starts_ms=span.starts_ms - free_ms, ends_ms=span.ends_ms - free_ms), "came forward")
-        for span in spans
-        if span.id != gone.id and span.starts_ms >= gone.ends_ms
-    )
-    return ((ended, "refunded"), *moved)
+    """A purchase was paid back; ``spans`` are all the person ever had. What changed, with reasons."""
+    book = {span.id: span for span in spans}
+    changed: dict[str, str] = {}
+    span, micros = book[gone.id], min(gone.price_micros, book[gone.id].value_micros)
+    while span.carried_into and span.value_micros:  # its rest went into a higher plan, in the same shares
+        part = span.carried_micros * micros // span.value_micros
+        left, rest = span.value_micros - micros, span.carried_micros - part
+        book[span.id] = replace(span, value_micros=left, carried_micros=rest)
+        changed[span.id] = "refunded"
+        span, micros = book[span.carried_into], part
+    begins_ms = max(span.starts_ms, now_ms)
+    if span.ends_ms > begins_ms and micros:
+        shorter = _without(span, micros, now_ms)
+        free_ms = span.ends_ms - max(shorter.ends_ms, begins_ms)
+        for behind in spans:
+            if behind.id != span.id and behind.starts_ms >= span.ends_ms:
+                book[behind.id] = _shifted(book[behind.id], -free_ms)
+                changed[behind.id] = "came forward"
+        book[span.id] = shorter
+        changed[span.id] = "refunded"
+    return tuple((book[id], reason) for id, reason in changed.items())
 
 
 def tier_at(spans: Sequence[Span], now_ms: int) -> tuple[str, int]:
@@ -111,11 +133,27 @@ def next_change(spans: Sequence[Span], now_ms: int) -> int:
     return min(moments, default=0)
 
 
+def _ended(span: Span, now_ms: int) -> Span:
+    return replace(span, starts_ms=min(span.starts_ms, now_ms), ends_ms=now_ms)
+
+
+def _shifted(span: Span, step_ms: int) -> Span:
+    return replace(span, starts_ms=span.starts_ms + step_ms, ends_ms=span.ends_ms + step_ms)
+
+
+def _without(span: Span, micros: int, now_ms: int) -> Span:
+    """The span as if ``micros`` of its money had never been there: what is left of it, and what has passed,
+    are shorter by their share."""
+    rest = span.value_micros - micros
+    if rest <= 0:
+        return replace(_ended(span, now_ms), value_micros=0)
+    begins_ms = max(span.starts_ms, now_ms)
+    ends_ms = begins_ms + (span.ends_ms - begins_ms) * rest // span.value_micros
+    whole_ms = (span.ends_ms - span.starts_ms) * rest // span.value_micros
+    return replace(span, starts_ms=ends_ms - whole_ms, ends_ms=ends_ms, value_micros=rest)
+
+
 def _behind(below: Sequence[Span], ends_ms: int, starts_ms: int) -> tuple[tuple[Span, str], ...]:
     """Lower plans that wait begin later, by what the new one takes."""
     step_ms = ends_ms - starts_ms
-    return tuple(
-        (replace(span, starts_ms=span.starts_ms + step_ms, ends_ms=span.ends_ms + step_ms), "postponed")
-        for span in below
-        if span.starts_ms >= starts_ms
-    )
+    return tuple((_shifted(span, step_ms), "postponed") for span in below if span.starts_ms >= starts_ms)

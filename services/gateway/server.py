@@ -31,6 +31,7 @@ IDLE_S = 65.0  # longer than the 60 s that most proxies keep an idle connection
 LINGER_S = 2.0  # how long the rest of a refused body is read and thrown away
 STOP_S = 10.0  # how long calls under way may take to finish
 HEAD_LINE_BYTES_MAX = 8190
+HEAD_FIELD_BYTES_MAX = 17 * 1024  # a payment may have 16 KiB, and one that is a little larger is told so
 HEAD_LINES_MAX = 100
 BACKLOG = 1024
 SEND_BUFFER_BYTES = 256 * 1024  # the kernel's share per connection: beyond it a slow reader can be seen
@@ -38,10 +39,22 @@ SEND_BUFFER_BYTES = 256 * 1024  # the kernel's share per connection: beyond it a
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
-class _Connection(web.RequestHandler):
-    """A connection that answers what is no HTTP in the house's shape, and quietly."""
+class Connection(web.RequestHandler):
+    """A connection that answers what is no HTTP in the house's shape, and quietly; says when it is lost."""
 
-    __slots__ = ()
+    __slots__ = ("_lost",)
+
+    def on_lost(self, callback: Callable[[], None] | None) -> None:
+        """Call back once when the client goes away before its answer; None: nobody asks any more."""
+        self._lost = callback
+        if callback is not None and self.transport is None:
+            callback()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        callback = getattr(self, "_lost", None)
+        if callback is not None:
+            callback()
 
     def handle_error(
         self,
@@ -66,7 +79,7 @@ class _Connection(web.RequestHandler):
 
 class _Server(web.Server):
     def __call__(self) -> web.RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
+        return Connection(self, loop=self._loop, **self._kwargs)
 
 
 class HttpServer:
@@ -79,7 +92,7 @@ class HttpServer:
             keepalive_timeout=idle_s,
             lingering_time=LINGER_S,
             max_line_size=HEAD_LINE_BYTES_MAX,
-            max_field_size=HEAD_LINE_BYTES_MAX,
+            max_field_size=HEAD_FIELD_BYTES_MAX,
             max_headers=HEAD_LINES_MAX,
             auto_decompress=False,  # compressed bodies are refused: a small one may unfold into a huge one
         )

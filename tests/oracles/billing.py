@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fractions import Fraction
 
 
 @dataclass
@@ -86,3 +87,65 @@ def plus_months(ms: int, months: int) -> int:
             day -= 1
             continue
         return int(moved.timestamp()) * 1000 + rest
+
+
+@dataclass
+class PlainSpan:
+    """A plan's time and the money in it, by payment, as of its beginning. Times and money are exact."""
+
+    plan: str
+    starts: Fraction
+    ends: Fraction
+    money: dict[str, Fraction]
+
+
+@dataclass
+class PlainPlans:
+    """Plans of one person, kept as money that runs out: nothing is rounded, nothing is linked."""
+
+    spans: list[PlainSpan] = field(default_factory=list)
+
+    def pass_to(self, now: int) -> None:
+        """Let time go by: what is over goes, of what runs the money that has passed is gone."""
+        self.spans = [span for span in self.spans if span.ends > now]
+        for span in self.spans:
+            if span.starts < now:
+                share = (span.ends - now) / (span.ends - span.starts)
+                span.money = {payment: micros * share for payment, micros in span.money.items()}
+                span.starts = Fraction(now)
+
+    def buy(self, payment: str, plan: str, price: int, months: int, now: int) -> None:
+        self.pass_to(now)
+        level = RANKS[plan]
+        first = [span for span in self.spans if RANKS[span.plan] >= level]
+        lower = [span for span in self.spans if RANKS[span.plan] < level]
+        money = {payment: Fraction(price)}
+        starts = max((span.ends for span in first), default=Fraction(now))
+        length = Fraction(plus_months(int(starts), months) - int(starts))
+        if first:
+            for span in lower:
+                if span.starts >= starts:
+                    span.starts, span.ends = span.starts + length, span.ends + length
+        else:
+            self.spans = []
+            for span in lower:
+                money |= span.money
+            length = length * sum(money.values()) / price
+        self.spans.append(PlainSpan(plan, starts, starts + length, money))
+
+    def refund(self, payment: str, now: int) -> None:
+        self.pass_to(now)
+        for span in self.spans:
+            if payment not in span.money:
+                continue
+            whole = sum(span.money.values())
+            share = 1 - span.money.pop(payment) / whole
+            free = (span.ends - span.starts) * (1 - share)
+            for behind in self.spans:
+                if behind is not span and behind.starts >= span.ends:
+                    behind.starts, behind.ends = behind.starts - free, behind.ends - free
+            span.ends -= free
+        self.spans = [span for span in self.spans if span.money]
+
+    def tier(self, at: int) -> str:
+        return covered([(span.plan, int(span.starts), int(span.ends)) for span in self.spans], at)

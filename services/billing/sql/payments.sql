@@ -111,26 +111,32 @@ SELECT pg_advisory_xact_lock(hashtextextended('plans of ' || $1::bigint::text, 0
 -- name: subscriptions
 -- A person's plans that have not ended before a moment, in order of time.
 -- $1 person_id  $2 now_ms
-SELECT id, person_id, payment_id, plan, period, price_micros, starts_ms, ends_ms
+SELECT id, person_id, payment_id, plan, period, price_micros, starts_ms, ends_ms,
+       coalesce(value_micros, price_micros) AS value_micros, carried_into, carried_micros
   FROM billing.subscription WHERE person_id = $1 AND ends_ms > $2
  ORDER BY starts_ms, id;
 
 -- name: subscription_of_payment
 -- The plan a payment bought.
 -- $1 payment_id
-SELECT id, person_id, payment_id, plan, period, price_micros, starts_ms, ends_ms
+SELECT id, person_id, payment_id, plan, period, price_micros, starts_ms, ends_ms,
+       coalesce(value_micros, price_micros) AS value_micros, carried_into, carried_micros
   FROM billing.subscription WHERE payment_id = $1;
 
 -- name: add_subscription
 -- A plan that was bought.
 -- $1 id  $2 person_id  $3 payment_id  $4 plan  $5 period  $6 price_micros  $7 starts_ms  $8 ends_ms
-INSERT INTO billing.subscription (id, person_id, payment_id, plan, period, price_micros, starts_ms, ends_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+-- $9 value_micros
+INSERT INTO billing.subscription (id, person_id, payment_id, plan, period, price_micros, starts_ms, ends_ms,
+                                  value_micros)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: move_subscription
 -- A plan has another span now, and why.
--- $1 id  $2 starts_ms  $3 ends_ms  $4 reason
-UPDATE billing.subscription SET starts_ms = $2, ends_ms = $3, ended_reason = $4 WHERE id = $1;
+-- $1 id  $2 starts_ms  $3 ends_ms  $4 reason  $5 value_micros  $6 carried_into  $7 carried_micros
+UPDATE billing.subscription
+   SET starts_ms = $2, ends_ms = $3, ended_reason = $4, value_micros = $5, carried_into = $6, carried_micros = $7
+ WHERE id = $1;
 
 -- name: tier_due
 -- Auth must be told a person's tier, now or at a later moment; the earliest counts.
@@ -178,6 +184,11 @@ SELECT number, payment_id, person_id, wallet, lines, total_micros, status, issue
 -- $1 number
 SELECT number, payment_id, person_id, wallet, lines, total_micros, status, issued_ms
   FROM billing.invoice WHERE number = $1;
+
+-- name: hand_over_invoices
+-- Invoices of one wallet go over to another.
+-- $1 source  $2 wallet
+UPDATE billing.invoice SET wallet = $2 WHERE wallet = $1;
 
 -- name: add_code
 -- An affiliate code; no row when the text is taken.

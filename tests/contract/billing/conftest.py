@@ -10,6 +10,7 @@ from typing import Any
 import pytest_asyncio
 from aiohttp import web
 
+from deploy.demo.facilitator import FacilitatorServer, open_facilitator
 from libs.common import bus_nats
 from libs.common.bus import Call
 from libs.common.bus_nats import NatsBus
@@ -18,7 +19,6 @@ from libs.common.subjects import BRIEF, DELTA
 from tests.conftest import empty_streams
 from tests.contract.auth.people import Town
 from tests.databases import Databases
-from tests.facilitator import FacilitatorServer, open_facilitator
 from tests.house import House
 from tests.servers import NatsServer
 

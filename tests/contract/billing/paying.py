@@ -12,8 +12,8 @@ from x402.mechanisms.evm.exact import register_exact_evm_client
 from x402.schemas import PaymentRequired
 from x402.schemas.v1 import PaymentRequiredV1
 
+from deploy.demo.facilitator import new_account
 from tests.contract.auth.people import Answer, Caller
-from tests.facilitator import new_account
 
 HEADERS = {1: "X-PAYMENT", 2: "PAYMENT-SIGNATURE"}
 RECEIPTS = {1: "X-PAYMENT-RESPONSE", 2: "PAYMENT-RESPONSE"}

@@ -54,14 +54,25 @@ async def test_a_paying_wallet_without_an_account_becomes_a_person(till: Till) -
 
 async def test_an_upgrade_takes_what_is_left_along(till: Till) -> None:
     buyer = await customer_of(till)
+    made = []
     for plan in ("go", "plus"):
-        await ipn(till, ipn_of(await order(till, buyer, plan), "finished"))
+        made.append(await order(till, buyer, plan))
+        await ipn(till, ipn_of(made[-1], "finished"))
         await until_tier(buyer, plan)
     ends = (await buyer.done("GET", "/auth/me"))["user"]["tier_expires_at"]
     plain = await customer_of(till)
     await ipn(till, ipn_of(await order(till, plain, "plus"), "finished"))
     await until_tier(plain, "plus")
     assert ends > (await plain.done("GET", "/auth/me"))["user"]["tier_expires_at"]
+    # Go is paid back: the time its money bought of Plus goes, Plus stays.
+    where = f"/payments/nowpayments/status?invoice_id={made[1]['invoice_id']}"
+    assert (await buyer.done("GET", where))["subscription_expires_at"] == ends
+    await ipn(till, ipn_of(made[0], "refunded"))
+    now = (await buyer.done("GET", where))["subscription_expires_at"]
+    assert (await plain.done("GET", "/auth/me"))["user"]["tier_expires_at"][:10] == now[:10] < ends
+    assert await tier_of(buyer) == "plus"
+    await ipn(till, ipn_of(made[1], "refunded"))
+    await until_tier(buyer, "free")
 
 
 async def joined(till: Till, code: str) -> Caller:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.contract.auth.people import new_email
 from tests.contract.billing.conftest import PAIR, PAY_TO, Till
-from tests.contract.billing.paying import RECEIPTS, Payer, bent, header_of, pay
+from tests.contract.billing.paying import HEADERS, RECEIPTS, Payer, bent, header_of, pay
 from tests.contract.billing.test_metered_rows import balance, key_of
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2])
@@ -78,21 +78,31 @@ async def test_a_hundred_parallel_double_spends_buy_one_answer(till: Till, versi
     await ledger_is_sound(till)
 
 
-async def attacks(till: Till) -> list[tuple[str, dict[str, Any], int]]:
+DOORS: dict[str, Any] = {
+    "/v1/brief": PAIR,
+    "/v1/topup": {"amountMicros": 3_000_000},
+    "/payments/x402": {"plan": "go", "period": "month"},
+}
+
+
+async def attacks(till: Till, path: str) -> list[tuple[str, dict[str, Any], int]]:
     """Payments that must buy nothing: the name, the payment, the status."""
     stranger, payer = till.town.stranger(), Payer()
-    refused = await stranger.call("POST", "/v1/brief", PAIR)
+    refused = await stranger.call("POST", path, DOORS[path])
     one, two = await payer.payload(refused, 1), await payer.payload(refused, 2)
-    dear = await stranger.call("POST", "/v1/analogs", PAIR)
-    dearer = await payer.payload(dear, 2)
+    foreign = await payer.payload(await stranger.call("POST", "/v1/analogs", PAIR), 2)
     value, to = "payload__authorization__value", "payload__authorization__to"
+    price = int(two["accepted"]["amount"])
     made: list[tuple[str, dict[str, Any], int]] = [
-        ("another resource's payment", dearer, 402),
+        ("another resource's payment", foreign, 402),
+        ("another resource's terms", bent(two, accepted=foreign["accepted"]), 402),
         ("another resource named", bent(two, resource={"url": "http://elsewhere/v1/brief"}), 402),
-        ("less", bent(two, **{value: "9999"}), 402),
+        ("less", bent(two, **{value: str(price - 1)}), 402),
+        ("less in version 1", bent(one, **{value: str(price - 1)}), 402),
         ("less, accepted says so, too", bent(two, accepted__amount="1", **{value: "1"}), 402),
-        ("more in version 2", bent(two, **{value: "10001"}), 402),
-        ("more in version 1, not signed", bent(one, **{value: "20000"}), 402),
+        ("more in version 2", bent(two, **{value: str(price + 1)}), 402),
+        ("more in version 1, not signed", bent(one, **{value: str(2 * price)}), 402),
+        ("more than there is", bent(one, **{value: "9" * 40}), 402),
         ("another receiver", bent(two, **{to: "0x" + "b2" * 20}), 402),
         ("another receiver accepted", bent(two, accepted__payTo="0x" + "b2" * 20), 402),
         ("another network", bent(two, accepted__network="eip155:84532"), 402),
@@ -104,26 +114,70 @@ async def attacks(till: Till) -> list[tuple[str, dict[str, Any], int]]:
         ("another nonce", bent(two, payload__authorization__nonce="0x" + "00" * 32), 402),
         ("a forged signature", bent(two, payload__signature="0x" + "11" * 65), 402),
         ("another scheme", bent(one, scheme="upto"), 402),
-        ("a negative value", bent(two, **{value: "-10000"}), 400),
-        ("a number for a text", bent(two, **{value: 10_000}), 400),
+        ("a negative value", bent(two, **{value: f"-{price}"}), 400),
+        ("a number for a text", bent(two, **{value: price}), 400),
+        ("no number", bent(two, **{value: "NaN"}), 400),
         ("a short nonce", bent(two, payload__authorization__nonce="0x00"), 400),
         ("no such version", bent(two, x402Version=3), 400),
         ("nothing in it", {"x402Version": 2}, 400),
+        ("larger than 16 KiB", bent(two, extensions={"note": "x" * 12_400}), 400),
     ]
     return made
 
 
-async def test_what_is_bent_buys_nothing(till: Till) -> None:
+@pytest.mark.parametrize("path", DOORS)
+async def test_what_is_bent_buys_nothing(till: Till, path: str) -> None:
     stranger = till.town.stranger()
-    before = till.scanner.calls
+    db = await asyncpg.connect(till.dsns["admin"])
+    before = (till.scanner.calls, await db.fetchval("SELECT count(*) FROM billing.entry"))
     wrong = []
-    for name, payload, status in await attacks(till):
-        answer = await stranger.call("POST", "/v1/brief", PAIR, headers=header_of(payload))
+    for name, payload, status in await attacks(till, path):
+        answer = await stranger.call("POST", path, DOORS[path], headers=header_of(payload))
         if answer.status != status:
             wrong.append((name, answer.status, answer.body))
-        assert (answer.status == 402) == ("accepts" in (answer.json or {})), name
+        if answer.status == 402:
+            assert answer.json["accepts"] and answer.headers["PAYMENT-REQUIRED"], name
     assert wrong == []
-    assert till.scanner.calls == before
+    assert (till.scanner.calls, await db.fetchval("SELECT count(*) FROM billing.entry")) == before
+    await db.close()
+    await ledger_is_sound(till)
+
+
+@pytest.mark.parametrize("path", DOORS)
+async def test_a_body_or_a_payment_above_sixteen_kib_is_refused(till: Till, path: str) -> None:
+    stranger, payer = till.town.stranger(), Payer()
+    payload = await payer.payload(await stranger.call("POST", path, DOORS[path]), 2)
+    large = {**DOORS[path], "note": "x" * 16_384}
+    answer = await stranger.call("POST", path, large, headers=header_of(payload))
+    assert answer.status == 413, answer.body
+    for version, header in HEADERS.items():
+        packed = base64.b64encode(b'{"x402Version":%d,"x":"%s"}' % (version, b"x" * 12_300)).decode()
+        assert len(packed) > 16_384
+        answer = await stranger.call("POST", path, DOORS[path], headers={header: packed})
+        assert answer.status == 400 and b"16 KiB" in answer.body
+        answer = await stranger.call("POST", path, DOORS[path], headers={header: packed * 2})
+        assert answer.status == 400  # no HTTP any more, as far as we are concerned
+    assert payer.address not in till.facilitator.chain.balances
+    answer = await stranger.call("POST", path, DOORS[path], headers=header_of(payload))
+    assert answer.status == 200, answer.body  # what was refused has cost nothing
+    for other, body in DOORS.items():
+        again = await stranger.call("POST", other, body, headers=header_of(payload))
+        assert again.status == 402, other
+    spent = 10**12 - till.facilitator.chain.balances[payer.address]
+    assert spent == int(payload["accepted"]["amount"])
+
+
+async def test_one_payment_at_two_doors_a_hundred_times_at_once_buys_one_thing(till: Till) -> None:
+    stranger, payer = till.town.stranger(), Payer()
+    asked = {"amountMicros": 100_000}
+    payload = await payer.payload(await stranger.call("POST", "/v1/topup", asked), 1)  # also good for a brief
+    calls = [
+        stranger.call("POST", path, body, headers=header_of(payload))
+        for path, body in (("/v1/topup", asked), ("/v1/brief", PAIR)) * 50
+    ]
+    answers = await asyncio.gather(*calls)
+    assert sorted(a.status for a in answers) == [200] + [402] * 99
+    assert till.facilitator.chain.balances[payer.address] == 10**12 - 100_000
     await ledger_is_sound(till)
 
 
@@ -160,6 +214,8 @@ async def test_who_pays_in_without_a_key_gets_one(till: Till) -> None:
     assert await balance(stranger) == 5_000_000
     await stranger.done("POST", "/v1/brief", PAIR)
     assert await balance(stranger) == 4_990_000
+    invoices = (await stranger.done("GET", "/v1/invoices"))["invoices"]
+    assert [(i["total_usd"], i["customer"].partition(":")[0]) for i in invoices] == [("5.00", "key")]
 
 
 @pytest.mark.parametrize("amount", [99_999, 1_000_000_001, 0, -1, "5", 1.5])

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from deploy.demo.facilitator import new_account
 from tests.contract.billing.conftest import PAIR, Till
-from tests.facilitator import new_account
 from tests.tools import npm_packages
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

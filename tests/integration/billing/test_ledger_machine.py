@@ -208,10 +208,10 @@ def refusal(error: Exception) -> bool:
 
 
 def effective(status: Status, paid: int) -> Status:
-    """What a callback amounts to: money of another amount is for staff, a part paid back is not taken."""
+    """What a callback amounts to: money of another amount is for staff, and paid back it is not taken."""
     if status is Status.SETTLED and paid != AMOUNT:
         return Status.HELD
-    if status is Status.REFUNDED and 0 <= paid < AMOUNT:
+    if status is Status.REFUNDED and paid != AMOUNT:
         return Status.CREATED
     return status
 

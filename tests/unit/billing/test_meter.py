@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.errors import AppError
-from services.billing.errors import CallUnknown, PaymentRequired, QuotaExceeded
+from services.billing.errors import CallUnknown, PaymentRequired, QuotaExceeded, RequestIdTaken
 from services.billing.meter import Book, Direct, Drop, Hold, Outcome, QuotaKey, Request, State, Take, Wallet
 from tests.oracles.billing import PlainTill
 
@@ -73,3 +73,21 @@ def test_batches_do_what_one_after_the_other_would(deposit: int, batches: list[l
     assert {id: State[str(c["state"]).upper()] for id, c in till.calls.items()} == {
         id: call.state for id, call in calls.items()
     }
+
+
+def test_a_request_id_of_somebody_else_buys_nothing() -> None:
+    rich, poor = Wallet("rich", 1, 100, 0), Wallet("poor", 2, 0, 0)
+    book = Book({"rich": rich, "poor": poor}, {}, {})
+    own = Hold("r1", "POST /x", "rich", 10, KEY.day)
+    assert isinstance(book.do(own), Outcome)
+    others: list[Request] = [
+        own._replace(wallet="poor"),
+        own._replace(operation="POST /dear"),
+        own._replace(subject="person:2"),
+        Direct("r1", "POST /x", "poor", 10, KEY.day),
+        Direct("r1", "POST /y", "rich", 10, KEY.day),
+    ]
+    assert all(isinstance(book.do(other), RequestIdTaken) for other in others)
+    assert (rich.held_micros, poor.held_micros, len(book.added)) == (10, 0, 1)
+    assert book.do(own) == Outcome(10, 90)  # its own again changes nothing
+    assert rich.held_micros == 10
