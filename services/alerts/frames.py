@@ -109,4 +109,7 @@ def triggered(told: Told, *, event_id: str, log_id: int, price: float, at_ms: in
         target_price=told.target_price,
         triggered_price=price,
         triggered_ms=at_ms,
+        channel_low=told.channel_low,
+        channel_high=told.channel_high,
+        move_threshold=told.move_threshold,
     )

@@ -164,8 +164,20 @@ def format_time(unix_ms: int, words: Words, where: tzinfo | None) -> str:
 
 
 _PRICES = frozenset(
-    {"target_price", "triggered_price", "open_price", "close_price", "price", "entry", "stop", "target"}
+    {
+        "target_price",
+        "triggered_price",
+        "channel_low",
+        "channel_high",
+        "open_price",
+        "close_price",
+        "price",
+        "entry",
+        "stop",
+        "target",
+    }
 )
+_IN_PERCENT = (10, 11)  # conditions whose threshold is no price (broker 10.5)
 _MONEY = frozenset({"equity", "margin", "balance", "profit", "amount"})
 
 
@@ -177,6 +189,8 @@ def _value(field: str, data: Mapping[str, Any], words: Words, context: Context) 
             return _word(words.conditions, data.get("condition"))
         case "side_word":
             return _word(words.sides, data.get("side"))
+        case "move":
+            return _move(data, words, context)
         case "cmd_word":
             return _word(words.commands, data.get("cmd"))
         case "lots":
@@ -199,6 +213,16 @@ def _value(field: str, data: Mapping[str, Any], words: Words, context: Context) 
     if isinstance(value, list | tuple):
         return "\n".join(str(item) for item in value)
     return str(value)
+
+
+def _move(data: Mapping[str, Any], words: Words, context: Context) -> str:
+    """How far a price had to move: in percent, or as a price."""
+    threshold = data.get("move_threshold")
+    if not _is_number(threshold) or not threshold:
+        return ""
+    if data.get("condition") in _IN_PERCENT:
+        return f"{format_number(threshold, None, words)} %"
+    return format_number(threshold, context.digits, words)
 
 
 def _is_number(value: Any) -> bool:

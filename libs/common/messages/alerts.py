@@ -32,7 +32,7 @@ class AlertFrame(msgspec.Struct, array_like=True, frozen=True):
 
 
 class AlertTriggered(msgspec.Struct, frozen=True, kw_only=True):
-    """A price alert fired. The notifier hears it."""
+    """A price alert fired. The notifier hears it. 1.1 added what a channel or a move was watched for."""
 
     event_id: str
     alert_id: int
@@ -46,6 +46,9 @@ class AlertTriggered(msgspec.Struct, frozen=True, kw_only=True):
     target_price: float
     triggered_price: float
     triggered_ms: int
+    channel_low: float = 0.0
+    channel_high: float = 0.0
+    move_threshold: float = 0.0
 
 
 class AlertListAsk(msgspec.Struct, frozen=True, kw_only=True):

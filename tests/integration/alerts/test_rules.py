@@ -16,12 +16,15 @@ from libs.common.errors import RemoteError
 from libs.common.messages import alert_rules as m
 from libs.common.messages.market import CandlesAsk, CandlesPut, QuoteIn, QuotesPut
 from libs.common.messages.pricing import Depegged
-from libs.common.messages.scanner import RegimeFlipped
+from libs.common.messages.scanner import LevelBroken, PatternDetected, RegimeFlipped
+from libs.common.messages.signals import SignalRecorded
 from libs.common.subjects import (
     ALERTS_NOTICE,
     CANDLES,
     CANDLES_PUT,
     DEPEGGED,
+    LEVEL_BROKEN,
+    PATTERN_DETECTED,
     QUOTES_PUT,
     REGIME_FLIPPED,
     RULE_CREATE,
@@ -31,6 +34,7 @@ from libs.common.subjects import (
     RULE_LIST,
     RULE_PUT,
     RULE_TEST,
+    SIGNAL_RECORDED,
 )
 from tests.conftest import wait_until
 from tests.house import House
@@ -175,6 +179,87 @@ async def test_a_fact_that_comes_after_its_bar_fires_the_rule_once(running: Hous
     assert tested.events_from == open_ms // 1000
     (notice,) = await told(bus)
     assert notice["title"].startswith("flip: EURUSD")
+
+
+def facts_of(bar_ms: int) -> list[tuple[dict[str, Any], list[Entry]]]:
+    """What a rule asks for, and facts of a bar: all but the last one are others than it asks for."""
+    place = {"symbol": "EURUSD", "timeframe": "1h", "bar_open_ms": bar_ms, "bar_close_ms": bar_ms + HOUR_MS}
+    common = {**place, "price": 1.0, "live": True}
+    formation = {"start_ms": bar_ms, "end_ms": bar_ms, "span": 1, "atr": 0.1, "category": "candlestick"}
+    cases: list[tuple[dict[str, Any], Any, Any, list[dict[str, Any]]]] = [
+        (
+            {"type": "pattern", "pattern": "hammer", "direction": "bullish", "min_confidence": 0.6},
+            PATTERN_DETECTED,
+            PatternDetected,
+            [
+                {"pattern": "hammer", "direction": "bearish", "confidence": 0.9},
+                {"pattern": "doji", "direction": "bullish", "confidence": 0.9},
+                {"pattern": "hammer", "direction": "bullish", "confidence": 0.59},
+                {"pattern": "hammer", "direction": "bullish", "confidence": 0.6},
+            ],
+        ),
+        (
+            {"type": "level_break", "kind": "resistance"},
+            LEVEL_BROKEN,
+            LevelBroken,
+            [{"kind": "support", "direction": "bearish"}, {"kind": "resistance", "direction": "bullish"}],
+        ),
+        (
+            {"type": "signal", "name": "volume", "direction": "bearish"},
+            SIGNAL_RECORDED,
+            SignalRecorded,
+            [
+                {"name": "volume", "direction": "bullish"},
+                {"name": "pattern", "direction": "bearish"},
+                {"name": "volume", "direction": "bearish"},
+            ],
+        ),
+    ]
+    rest = {"level": 1.0, "strength": 0.5, "touches": 3, "price_before": 0.9, "confidence": 0.7}
+    found = []
+    for number, (asked, subject, kind, several) in enumerate(cases):
+        entries = []
+        for at, fields in enumerate(several):
+            event_id = f"fact-{number}-{at}"
+            ids = {"event_id": event_id, "detection_id": event_id, "signal_id": event_id}
+            fact = msgspec.convert({**common, **formation, **rest, **ids, **fields}, kind)
+            name = subject.at(timeframe="1h", symbol="EURUSD")
+            entries.append(Entry(name, msgspec.json.encode(fact), event_id, {}))
+        found.append((asked, entries))
+    return found
+
+
+async def test_every_kind_of_the_scanners_facts_fires_what_asks_for_it(running: House, bus: NatsBus) -> None:
+    rows = candles()
+    open_ms = rows[HISTORY][0]
+    cases = facts_of(open_ms)
+    armed = [
+        await create(bus, body(when=asked, repeat=False), login)
+        for login, (asked, _) in enumerate(cases, start=510)
+    ]
+    every = {"type": "all", "of": [asked for asked, _ in cases]}
+    armed.append(await create(bus, body(when=every, repeat=False)))
+    heard = await create(bus, body(when={"type": "regime", "to": "up"}))
+    await put(bus, rows[HISTORY : HISTORY + 1])
+
+    async def fired(*rules: m.RuleView) -> list[int]:
+        asked = [m.RuleAsk(login=rule.login, id=rule.id) for rule in rules]
+        return [(await bus.request(RULE_GET, ask)).fired_count for ask in asked]
+
+    await bus.append("SCANNER", [entry for _, entries in cases for entry in entries[:-1]])
+    await bus.append("SCANNER", [flipped("heard", "up", open_ms)])  # facts are heard one after the other
+    await wait_until(lambda: _equal(fired(heard), [1]))
+    assert await fired(*armed) == [0, 0, 0, 0]
+    await bus.append("SCANNER", [entries[-1] for _, entries in cases])
+    await wait_until(lambda: _equal(fired(*armed), [1, 1, 1, 1]))
+    for rule in armed:
+        ask = m.RuleTest(login=LOGIN, group="demo", rule=rule.rule, days=30)
+        tested = await bus.request(RULE_TEST, ask)
+        assert [hit.bar_open * 1000 for hit in tested.hits] == [open_ms], rule.rule.when
+
+
+async def _equal(asked: Any, wanted: Any) -> bool:
+    return bool(await asked == wanted)
 
 
 async def test_a_fact_after_the_next_bar_counts_neither_live_nor_in_tests(

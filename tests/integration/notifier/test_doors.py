@@ -7,9 +7,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.client import open_client
+from tests.client import Client, open_client
 from tests.conftest import wait_until
 from tests.house import House
+from tests.integration.alerts.test_rules import HISTORY, candles
 from tests.integration.notifier.receivers import MailBox, Receiver, status
 
 FOLDER = "/api/v1/notifications"
@@ -28,6 +29,31 @@ async def signed_in(session: aiohttp.ClientSession, url: str, email: str) -> Non
 async def call(session: aiohttp.ClientSession, method: str, url: str, body: Any = None) -> tuple[int, Any]:
     async with session.request(method, url, json=body) as answer:
         return answer.status, await answer.json() if await answer.read() else None
+
+
+async def rules_reach_the_channels_they_name(
+    client: Client, staff: Client, mailbox: MailBox, receiver: Receiver
+) -> None:
+    """Mail and the webhook are switched on; one rule names the webhook, one nothing, one says none at all."""
+    rows = [list(row) for row in candles()]
+    put = {"symbol": "GBPUSD", "timeframe": "1h", "candles": rows[:HISTORY]}
+    await staff.call("POST", "/admin/candles", put)
+    rule = {"symbol": "GBPUSD", "timeframe": "1h", "when": {"type": "price", "op": "above", "value": 1.0}}
+    for named in (
+        {"name": "hook", "channels": ["webhook"]},
+        {"name": "all"},
+        {"name": "none", "channels": []},
+    ):
+        await client.call("POST", "/alerts/rules", {**rule, **named})
+    await staff.call("POST", "/admin/candles", {**put, "candles": rows[HISTORY:]})
+    await wait_until(lambda: len(receiver.calls) == 4 and len(mailbox.mails) == 2, timeout_s=30)
+    called = [told.json for told in receiver.calls[2:]]
+    assert {told["type"] for told in called} == {"notice.alert_rule"}
+    assert {told["data"]["name"] for told in called} == {"hook", "all"}
+    assert mailbox.mails[1]["Subject"].startswith("all: GBPUSD")
+    page = "/notify/list?limit=10&offset=0&filter=GBPUSD"
+    listed = await client.call("GET", page)
+    assert {row[9]["name"] for row in listed["rows"]} == {"hook", "all", "none"}
 
 
 @pytest.mark.timeout(120)
@@ -84,10 +110,11 @@ async def test_an_alert_reaches_stream_list_mail_and_webhook_of_its_owner(
         }
         assert (await client.call("GET", page))["rows"][0][6] == 2
         assert (await client.ask("GET", "/notify/list"))[0] == 400
+        await rules_reach_the_channels_they_name(client, staff, mailbox, receiver)
 
         code, _ = await call(scan, "POST", f"{house.url}/auth/email/send")
         assert code == 204
-        await wait_until(lambda: len(mailbox.mails) == 2)
+        await wait_until(lambda: len(mailbox.mails) == 3)
         code, _ = await call(scan, "DELETE", f"{house.url}{FOLDER}/channels/webhook")
         assert code == 204
         assert (await staff.call("GET", "/admin/deadletters"))["count"] == 0

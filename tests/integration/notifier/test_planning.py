@@ -42,7 +42,8 @@ async def test_an_alert_is_listed_pushed_and_delivered_where_it_is_wanted(rig: R
     (row,) = listed.rows
     data = {
         "alert_id": 1, "log_id": 2, "symbol": "EURUSD", "indicator_name": "", "message": "look", "side": 0,
-        "condition": 0, "target_price": 1.0845, "triggered_price": 1.085, "triggered_at": 1772452800,
+        "condition": 0, "target_price": 1.0845, "channel_low": 0.0, "channel_high": 0.0,
+        "move_threshold": 0.0, "triggered_price": 1.085, "triggered_at": 1772452800,
     }  # fmt: skip
     title, text = "EURUSD 1.08500: crossed up 1.08450", "look\n\nEURUSD bid 1.08500 crossed up 1.08450"
     text += "\n2026-03-02 12:00:00 UTC"

@@ -128,7 +128,21 @@ def test_a_line_without_its_fields_is_left_out_and_a_price_of_zero_is_none() -> 
     assert channel.title == "EURUSD 1.08500: entered the channel"
     assert "Label" not in channel.text
     assert "Label: RSI" in written("en", indicator_name="RSI").text
+    assert "Channel" not in channel.text and "Threshold" not in channel.text
     assert written("en", message="buy!\nnow").text.startswith("buy!\nnow\n\nEURUSD")
+
+
+def test_a_channel_and_a_move_are_told_by_what_was_watched() -> None:
+    inside = {"condition": 6, "target_price": 0.0, "channel_low": 1.08, "channel_high": 1.0905}
+    assert written("en", **inside).text.splitlines()[:2] == [
+        "EURUSD bid 1.08500 is inside the channel",
+        "Channel: 1.08000 to 1.09050",
+    ]
+    assert "Kanal: 1,08000 bis 1,09050" in written("de", **inside).text
+    moved = {"target_price": 0.0, "move_threshold": 0.0025}
+    assert "Threshold: 0.00250\n" in written("en", condition=8, **moved).text
+    assert "Umbral: 1,5 %" in written("es", condition=11, **{**moved, "move_threshold": 1.5}).text
+    assert "阈值：0.00250" in written("zh", condition=9, **moved).text
 
 
 @given(message=st.text(max_size=300), label=st.text(max_size=100))
