@@ -577,8 +577,9 @@ TIMEZONE_PUT = Command(
 
 # ── gateway ───────────────────────────────────────────────────────────────────────────────────────
 
-# Said by gateway processes to one another: which machines there are, and what one of them counts for all.
+# Said by gateway processes to one another: machines there are, what one counts for all, calls taken back.
 MACHINE_ALIVE = Subject("gateway.tick.machine.v1", gateway.MachineAlive)
+CALL_TAKEN_BACK = Subject("gateway.tick.call.v1", gateway.CallTakenBack)
 LIMIT_COUNT = Command(
     "gateway.cmd.limit.count.v1",
     gateway.LimitCount,

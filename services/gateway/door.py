@@ -1,7 +1,7 @@
 """The way of a request: row, caller, limits, body, account, audit, command, answer.
 
 Every outcome is an answer in the dialect of the surface that was called. A client that goes away does
-not cancel what it asked for: aiohttp leaves the handler running.
+not cancel what it asked for: aiohttp leaves the handler running. Agents may (``mcp/watch.py``).
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.tables import Bucket
 from services.gateway.limits.windows import rule_of
 from services.gateway.mcp.calls import Perform, RowCall
+from services.gateway.mcp.line import Line
+from services.gateway.mcp.watch import Watch
 from services.gateway.metering import Done, Metering, Order, payment_in, refusal
 from services.gateway.open_data import OpenData, Question
 from services.gateway.pacing import Paced, Pacing, holder
@@ -59,7 +61,7 @@ from services.gateway.surfaces.dialects import SURFACES, dialect_of
 log = structlog.get_logger()
 
 Local = Callable[[Any, Caller], Awaitable[Reply]]
-McpHandler = Callable[[Any, Caller, Perform], Awaitable[Reply]]
+McpHandler = Callable[[Any, Caller, Perform, Line], Awaitable[Reply]]
 StreamHandler = Callable[[web.BaseRequest, Upgrade], Awaitable[web.StreamResponse]]
 
 BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
@@ -122,6 +124,7 @@ class _Call:
     address: str = ""
     cookies: list[str] = field(default_factory=list)
     paced: Paced | None = None
+    watch: Watch | None = None
 
 
 class Door:
@@ -203,7 +206,10 @@ class Door:
         if row.metered is not None or row.headers or row.raw or row.keyless:
             caller = replace(caller, sent=self._sent(call, row, body))
         if row.local == "mcp":
-            reply = await ports.mcp(asked, caller, partial(self._perform, call))
+            line = Line(request, {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **surface.headers})
+            reply = await ports.mcp(asked, caller, partial(self._perform, call), line)
+            if line.response is not None:
+                return line.response
         elif row.local:
             reply = await ports.locals[row.local](asked, caller)
         elif KEY_HEADER in request.headers and row.keyed:
@@ -217,7 +223,8 @@ class Door:
     async def _perform(self, outer: _Call, inner: RowCall) -> Reply:
         """A call of a row that came inside another request, as if it had come by itself; raises refusals."""
         row, principal, ports = inner.row, inner.principal, self._ports
-        call = replace(outer, path=row.path, surface=SURFACES[row.surface], route=row.name, cookies=[])
+        surface = SURFACES[row.surface]
+        call = replace(outer, path=row.path, surface=surface, route=row.name, cookies=[], watch=inner.watch)
         ports.geo.check(row, call.request.remote or "", call.request.headers)
         if not row.access.public and principal.kind != "anonymous":
             admit(row, principal)
@@ -356,7 +363,8 @@ class Door:
         if row.audited and caller.principal.is_staff:
             answer = await self._audited(call, row, asked, caller, payload)
         else:
-            answer = await self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+            asking = self._ports.bus.request_bytes(row.command, payload, headers=self._headers(call))
+            answer = await (asking if call.watch is None else call.watch.asked(row.command, asking))
         if row.then is not None:
             answer = await self._then(row.then, answer, caller)
         given = answer

@@ -95,7 +95,7 @@ def zero() -> None:
         _surfaces[row.name] = row.surface
         _begin(row.name, 200)
         for tool in row.tools:
-            for outcome in ("ok", "refused"):
+            for outcome in ("ok", "refused", "stopped"):
                 TOOLS.labels(tool.name, outcome)
     for surface in {*_surfaces.values(), "none"}:
         for kind in ("2xx", "3xx", "4xx", "5xx"):

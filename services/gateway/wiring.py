@@ -200,10 +200,13 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         await limiter.start()
         stack.push_async_callback(limiter.stop)
         await feed.start()
+        await agents.start()
         await _hear_token_prices(base, stream, door, stack)
         views.start()
         stream.start()
         await _listen(door, listener, tls, stream, feeds, stack)
+        warming = asyncio.create_task(agents.warm(lambda: _is_ready(health)), name="agents")
+        stack.callback(warming.cancel)
         await _fetch_keys(tokens)
         yield App()
 
@@ -261,7 +264,12 @@ def _agents_door(config: Config, base: Bare, callers: Callers, documentation: Do
         tools,
         Shelf(tools=tools, rows=ENDPOINTS, page=documentation.text, instruments=instruments),
         frozenset(name.lower() for name in named if name),
+        base.bus,
     )
+
+
+async def _is_ready(health: Health) -> bool:
+    return (await health.readiness(traffic=False)).ready
 
 
 async def _hear_token_prices(base: Bare, stream: Stream, door: Door, stack: AsyncExitStack) -> None:

@@ -1,4 +1,7 @@
-"""Messages gateways say to one another: limits that hold across machines. Owner: gateway. Major 1."""
+"""What gateways say to one another: limits across machines, calls taken back. Owner: gateway. Major 1.
+
+1.1 added ``CallTakenBack``.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,13 @@ class MachineAlive(msgspec.Struct, frozen=True, kw_only=True):
     machine: int
     since_ms: int
     ask: bool = False
+
+
+class CallTakenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent takes back a call of its own: ``holder`` is its key and address, ``number`` is the call's."""
+
+    holder: str
+    number: str
 
 
 class LimitBucket(msgspec.Struct, frozen=True, array_like=True):

@@ -17,6 +17,7 @@ from services.gateway import metrics
 from services.gateway.endpoints.row import Endpoint
 from services.gateway.keyed import read_key
 from services.gateway.mcp.catalogue import KEY_ARGUMENT, ToolRow
+from services.gateway.mcp.watch import CallStopped, Watch
 from services.gateway.surfaces.base import Reply
 from services.gateway.surfaces.dialects import SURFACES
 
@@ -28,13 +29,15 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 @dataclass(frozen=True, slots=True)
 class RowCall:
-    """A call of a row from inside: its fields as JSON, who calls, the key and the payment that came along."""
+    """A call of a row from inside: its fields as JSON, who calls, the key and the payment that came along,
+    and who watches it."""
 
     row: Endpoint
     arguments: bytes
     principal: Principal
     key: str | None = None
     payment: Payment | None = None
+    watch: Watch | None = None
 
 
 Perform = Callable[[RowCall], Awaitable[Reply]]
@@ -43,11 +46,12 @@ Perform = Callable[[RowCall], Awaitable[Reply]]
 @dataclass(frozen=True, slots=True)
 class Visit:
     """One MCP request as its handlers see it: who asks (nobody for what needs no key), and how rows are
-    called for them. ``pays`` says that somebody without a key may bring the money along."""
+    called for them. ``pays``: somebody without a key may bring the money along. Calls have a ``watch``."""
 
     principal: Principal | None
     perform: Perform
     pays: bool = False
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,16 @@ class Outcome:
 async def call_tool(
     made: ToolRow, given: Mapping[str, Any], meta: Mapping[str, Any], visit: Visit, nobody: Principal
 ) -> Outcome:
-    """Call the row; a refusal is an answer with the row's own code."""
+    """Call the row; a refusal is an answer with the row's own code. CallStopped passes: nobody waits."""
     surface = SURFACES[made.row.surface]
     try:
         principal = visit.principal or nobody
         arguments, key = _arguments(made, given, principal)
-        reply = await visit.perform(RowCall(made.row, arguments, principal, key, payment_in(meta)))
+        call = RowCall(made.row, arguments, principal, key, payment_in(meta), visit.watch)
+        reply = await visit.perform(call)
+    except CallStopped:
+        metrics.TOOLS.labels(made.tool.name, "stopped").inc()
+        raise
     except AppError as e:
         metrics.TOOLS.labels(made.tool.name, "refused").inc()
         said = surface.error(e)

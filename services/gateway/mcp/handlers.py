@@ -3,6 +3,9 @@
 Without a key: everything that only tells what is here. ``tools/call`` needs one: 401 leads to OAuth, 403
 names the scope that is missing. Foreign hosts and pages of other origins are 403 (DNS rebinding). With
 ``?pay=x402`` a tool may be called without a key, and answers with the terms of payment until it is paid.
+
+A call is stopped in the words of its version: since 2026-07-28 by closing the request; before that by
+``notifications/cancelled`` from the same key and address, and closing means nothing.
 """
 
 from __future__ import annotations
@@ -10,14 +13,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
+import structlog
 
-from libs.common.errors import AppError, NotAuthenticated, PermissionDenied
+from libs.common.bus import Bus, decode, encode
+from libs.common.errors import AppError, MessageUnreadable, NotAuthenticated, PermissionDenied
+from libs.common.messages.gateway import CallTakenBack
 from libs.common.principal import Principal
+from libs.common.subjects import CALL_TAKEN_BACK
 from services.gateway.callers import admit
 from services.gateway.endpoints.mcp import PASSED, McpRequest
 from services.gateway.endpoints.row import Caller
@@ -25,20 +33,56 @@ from services.gateway.errors import ForeignOrigin
 from services.gateway.identities import KEY_PREFIXES
 from services.gateway.mcp.calls import Perform, Visit
 from services.gateway.mcp.catalogue import Shelf, ToolRow
+from services.gateway.mcp.line import EVENTS, Line
+from services.gateway.mcp.watch import Watch, Watches
 from services.gateway.surfaces.base import Reply
 from services.gateway.surfaces.dialects import SURFACES
 
 if TYPE_CHECKING:
     from services.gateway.mcp.server import Agents
 
+log = structlog.get_logger()
+
 _SURFACE = SURFACES["mcp"]
+WARM_POLL_S = 0.5
+CLOSING_STOPS_SINCE = "2026-07-28"
 
 
 class _Message(msgspec.Struct):
-    """As much of a message as decides who may send it."""
+    """As much of a message as decides who may send it, and how it is answered."""
 
     method: Any = None
     params: Any = None
+    id: Any = None
+
+    @property
+    def tool(self) -> str | None:
+        """The tool it calls, "" for one without a name; None when it is no call."""
+        name = self._param("name")
+        if self.method != "tools/call":
+            return None
+        return name if isinstance(name, str) else ""
+
+    @property
+    def taken_back(self) -> str | None:
+        """The number of the call it takes back, as JSON."""
+        number = self._param("requestId")
+        return _number(number) if self.method == "notifications/cancelled" else None
+
+    @property
+    def wants_progress(self) -> bool:
+        """Whether its sender wants to hear how far it is."""
+        meta = self._param("_meta")
+        token = meta.get("progressToken") if isinstance(meta, dict) else None
+        return isinstance(token, str | int) and not isinstance(token, bool)
+
+    def _param(self, name: str) -> Any:
+        return self.params.get(name) if isinstance(self.params, dict) else None
+
+
+def _number(value: Any) -> str | None:
+    """What a client numbered a call with: texts and numbers are told apart."""
+    return encode(value).decode() if isinstance(value, str | int) else None
 
 
 _message = msgspec.json.Decoder(_Message)
@@ -53,33 +97,79 @@ class McpDoor:
         tools: Mapping[str, ToolRow],
         shelf: Shelf,
         hosts: frozenset[str],
+        bus: Bus,
     ) -> None:
         self._verify = verify
         self._tools = tools
         self._shelf = shelf
         self._hosts = hosts
+        self._bus = bus
+        self._watches = Watches()
         self._agents: Agents | None = None
         self._opening = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Hear which calls are taken back: that may be said to another process than the one at work."""
+        await self._bus.subscribe(CALL_TAKEN_BACK.pattern, self._on_taken_back)
+
+    async def warm(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        """Load the SDK once the house is ready, so that the first agent need not wait for that, and the
+        start of the house neither."""
+        while True:
+            if await is_ready():
+                break
+            await asyncio.sleep(WARM_POLL_S)
+        agents = await self._open()
+        await agents.rehearse()
+        log.info("the agents' door is warm")
 
     async def close(self) -> None:
         """Take no more."""
         if self._agents is not None:
             await self._agents.close()
 
-    async def handle(self, asked: McpRequest, caller: Caller, perform: Perform) -> Reply:
-        """Answer one message."""
+    async def handle(self, asked: McpRequest, caller: Caller, perform: Perform, line: Line) -> Reply:
+        """Answer one message; once ``line`` has carried events, the answer went there, too."""
         sent = caller.sent
+        said = read_message(sent.body)
         base = urlsplit(sent.url)
         origin = f"{base.scheme}://{base.netloc}"
         try:
             self._refuse_foreign(sent.headers, base.netloc)
-            visit = await self._visit(asked, caller, perform, origin)
+            visit = await self._visit(asked, caller, perform, origin, said)
         except _Challenged as e:
             return _challenge(e, origin)
         agents = self._agents or await self._open()
         headers = {name: sent.headers[name] for name in PASSED if name in sent.headers}
-        reply = await agents.answer(headers, sent.body, visit)
+        taken_back = said.taken_back
+        if taken_back is not None and visit.principal is not None:
+            await self._take_back(holder_of(visit.principal, caller), taken_back)
+        tells = line if said.wants_progress and EVENTS in headers.get("accept", "").lower() else None
+        with self._known(caller, said, visit), line.heard(_on_gone(headers, visit)):
+            reply = await agents.answer(headers, sent.body, visit, tells)
         return reply._replace(headers={**_SURFACE.headers, **reply.headers})
+
+    # ── calls that are taken back ──
+
+    def _known(self, caller: Caller, said: _Message, visit: Visit) -> Any:
+        number = _number(said.id)
+        if visit.watch is None or visit.principal is None or number is None:
+            return nullcontext()  # without a key anybody could stop anybody's
+        return self._watches.known(holder_of(visit.principal, caller), number, visit.watch)
+
+    async def _take_back(self, holder: str, number: str) -> None:
+        self._watches.stop(holder, number)
+        message = CallTakenBack(holder=holder, number=number)
+        with suppress(AppError):
+            await self._bus.publish(CALL_TAKEN_BACK.at(), encode(message))
+
+    def _on_taken_back(self, subject: str, payload: bytes) -> None:
+        try:
+            said = decode(payload, CallTakenBack)
+        except MessageUnreadable:
+            log.exception("message unreadable", subject=subject)
+            return
+        self._watches.stop(said.holder, said.number)
 
     # ── who may come in ──
 
@@ -93,10 +183,12 @@ class McpDoor:
         if place not in (headers.get("host", "").lower(), own.lower()):
             raise ForeignOrigin("a page of another origin may not ask")
 
-    async def _visit(self, asked: McpRequest, caller: Caller, perform: Perform, origin: str) -> Visit:
+    async def _visit(
+        self, asked: McpRequest, caller: Caller, perform: Perform, origin: str, said: _Message
+    ) -> Visit:
         pays = asked.pay == "x402"
         principal = await self._principal(caller, origin)
-        name = called_tool(caller.sent.body)
+        name = said.tool
         if name is None:
             return Visit(principal, perform, pays)
         made = self._tools.get(name)
@@ -111,7 +203,7 @@ class McpDoor:
             except PermissionDenied as e:
                 wanted = " ".join(sorted({"read", *principal.scopes, row.key_scope} - {""}))
                 raise _Challenged(e, f'error="insufficient_scope", scope="{wanted}"') from e
-        return Visit(principal, perform, pays)
+        return Visit(principal, perform, pays, Watch())
 
     async def _principal(self, caller: Caller, origin: str) -> Principal | None:
         """Whose key came along, if one did; a bad one is refused whatever it is used for."""
@@ -160,17 +252,24 @@ def _challenge(refused: _Challenged, origin: str) -> Reply:
     return said._replace(headers={**said.headers, "WWW-Authenticate": f"Bearer {', '.join(parts)}"})
 
 
-def called_tool(body: bytes) -> str | None:
-    """The tool a message calls, "" for one without a name; None for other messages, and for what can't be
-    read: that is answered by the SDK."""
+def read_message(body: bytes) -> _Message:
+    """What a body asks; an empty message for what can't be read: that is answered by the SDK."""
     try:
-        message = _message.decode(body)
+        return _message.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Message()
+
+
+def holder_of(principal: Principal, caller: Caller) -> str:
+    """Whose calls these are: of one key, from one address."""
+    return f"{principal.subject}|{caller.principal.address}"
+
+
+def _on_gone(headers: Mapping[str, str], visit: Visit) -> Callable[[], None] | None:
+    """What happens when the client goes away: the older versions say that this means nothing."""
+    if visit.watch is None or headers.get("mcp-protocol-version", "") < CLOSING_STOPS_SINCE:
         return None
-    if message.method != "tools/call":
-        return None
-    name = message.params.get("name") if isinstance(message.params, dict) else None
-    return name if isinstance(name, str) else ""
+    return visit.watch.stop
 
 
 def is_ours(host: str, hosts: frozenset[str]) -> bool:

@@ -1,6 +1,8 @@
 """The official SDK's server, without sessions, as one function from request to answer.
 
-Imported when the first agent comes: the SDK is large. Nothing of a request outlives its answer.
+Imported once the house is ready, or when the first agent comes: the SDK is large. Nothing of a request
+outlives its answer. Answers are plain JSON; a call that wants to hear how far it is gets events, and its
+answer as the last of them.
 """
 
 from __future__ import annotations
@@ -18,23 +20,28 @@ from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel.server import Server
 from mcp.server.runner import serve_one
+from mcp.server.streamable_http import REQUEST_CANCELLED
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp.shared.jsonrpc_dispatcher import progress_token_from_params
 from mcp.shared.message import ServerMessageMetadata
 from mcp.shared.transport_context import TransportContext
 from mcp_types import DEFAULT_NEGOTIATED_VERSION
-from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, LATEST_MODERN_VERSION
 from pydantic import ValidationError
 
-from libs.common.errors import AppError
+from libs.common.errors import AppError, NotAuthenticated
 from libs.common.principal import ANONYMOUS
 from libs.common.service import VERSION
 from services.gateway.mcp.calls import Outcome, RowCall, Visit, call_tool
 from services.gateway.mcp.catalogue import URI_PREFIX, Shelf, ToolRow, resources_of
+from services.gateway.mcp.line import EVENTS, Line
 from services.gateway.mcp.texts import INSTRUCTIONS, JOBS, PAGES
+from services.gateway.mcp.watch import CallStopped
 from services.gateway.surfaces.base import Reply
 
 VISIT = "tradewind.visit"
+META = "io.modelcontextprotocol/"
 LIST_TTL_MS = 300_000
 BODY_BYTES_MAX = 256 * 1024
 _LISTS = ("tools/list", "resources/list", "resources/templates/list", "prompts/list", "server/discover")
@@ -64,20 +71,36 @@ class Agents:
             on_list_prompts=self._list_prompts,
             on_get_prompt=self._get_prompt,
         )
-        self._manager = StreamableHTTPSessionManager(
+        self._manager = self._transport(json_response=True)
+        self._telling = self._transport(json_response=False)
+        self._ending = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+
+    def _transport(self, *, json_response: bool) -> StreamableHTTPSessionManager:
+        return StreamableHTTPSessionManager(
             self._server,
-            json_response=True,
+            json_response=json_response,
             stateless=True,
             max_request_body_size=BODY_BYTES_MAX,
         )
-        self._ending = asyncio.Event()
-        self._running: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take requests."""
         ready = asyncio.Event()
         self._running = asyncio.create_task(self._run(ready), name="mcp")
         await ready.wait()
+
+    async def rehearse(self) -> None:
+        """Ask ourselves what agents ask first: the SDK makes its validators when they are needed."""
+        meta = {f"{META}protocolVersion": LATEST_MODERN_VERSION, f"{META}clientCapabilities": {}}
+        accept = {"accept": f"application/json, {EVENTS}", "content-type": "application/json"}
+        for method, name in (("tools/list", ""), ("tools/call", "nothing")):
+            params: dict[str, Any] = {"name": name, "arguments": {}} if name else {}
+            modern = {**accept, "mcp-protocol-version": LATEST_MODERN_VERSION, "mcp-method": method}
+            modern |= {"mcp-name": name} if name else {}
+            for headers, given in ((accept, params), (modern, {**params, "_meta": meta})):
+                asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": given}
+                await self.answer(headers, _encode(asked), Visit(None, _nobody))
 
     async def close(self) -> None:
         """Take no more."""
@@ -87,13 +110,16 @@ class Agents:
 
     async def _run(self, ready: asyncio.Event) -> None:
         # The SDK's group of tasks has to end in the task it began in.
-        async with self._manager.run():
+        async with self._manager.run(), self._telling.run():
             ready.set()
             await self._ending.wait()
 
-    async def answer(self, headers: Mapping[str, str], body: bytes, visit: Visit) -> Reply:
-        """One POST through the SDK: the headers are passed on as they came."""
-        quick = await self._older_call(headers, body, visit)
+    async def answer(
+        self, headers: Mapping[str, str], body: bytes, visit: Visit, line: Line | None = None
+    ) -> Reply:
+        """One POST through the SDK: the headers are passed on as they came. With a ``line`` the caller may be
+        told how far it is; once that was done, the answer is there and not in the reply."""
+        quick = await self._older_call(headers, body, visit, line)
         if quick is not None:
             return quick
         scope: dict[str, Any] = {
@@ -113,11 +139,15 @@ class Agents:
             "server": None,
             VISIT: visit,
         }
-        exchange = _Exchange(body)
-        await self._manager.handle_request(scope, exchange.receive, exchange.send)
+        exchange = _Exchange(body, line)
+        older = headers.get("mcp-protocol-version", DEFAULT_NEGOTIATED_VERSION) in HANDSHAKE_PROTOCOL_VERSIONS
+        transport = self._manager if line is None or older else self._telling
+        await transport.handle_request(scope, exchange.receive, exchange.send)
         return exchange.reply()
 
-    async def _older_call(self, headers: Mapping[str, str], body: bytes, visit: Visit) -> Reply | None:
+    async def _older_call(
+        self, headers: Mapping[str, str], body: bytes, visit: Visit, line: Line | None
+    ) -> Reply | None:
         """A tool call of a handshake version, straight to the SDK's runner; None for everything else.
 
         The SDK's transport begins a session with its tasks and streams for every request of these versions,
@@ -137,7 +167,7 @@ class Agents:
         try:
             said["result"] = await serve_one(
                 self._server,
-                _Single(asked.id, visit),
+                _Single(asked.id, visit, asked.params, line),
                 "tools/call",
                 asked.params,
                 connection=connection,
@@ -151,6 +181,8 @@ class Agents:
                 "message": "Invalid request parameters",
                 "data": "",
             }
+        if line is not None and line.response is not None:
+            await line.tell(said)
         return Reply(200, _encode(said))
 
     # ── tools ──
@@ -170,7 +202,12 @@ class Agents:
         if visit.principal is None and not visit.pays:
             raise MCPError(types.INVALID_REQUEST, "a key is needed")
         meta = dict(params.meta or {})
-        said = await call_tool(made, params.arguments or {}, meta, visit, ANONYMOUS)
+        if visit.watch is not None and meta.get("progress_token") is not None:
+            visit.watch.report = ctx.session.report_progress
+        try:
+            said = await call_tool(made, params.arguments or {}, meta, visit, ANONYMOUS)
+        except CallStopped as e:
+            raise MCPError(REQUEST_CANCELLED, "Request cancelled") from e
         return types.CallToolResult(
             content=[_content(said)],
             structured_content=said.value if isinstance(said.value, dict) else None,
@@ -273,6 +310,10 @@ class _Asked(msgspec.Struct, tag_field="method", tag="tools/call"):
     params: dict[str, Any]
 
 
+async def _nobody(call: RowCall) -> Reply:
+    raise NotAuthenticated("nobody asks")
+
+
 _call = msgspec.json.Decoder(_Asked)
 _encode = msgspec.json.Encoder().encode
 
@@ -290,11 +331,15 @@ class _Request(NamedTuple):
 
 
 class _Single:
-    """The SDK's dispatch context for one request whose answer is all that goes back."""
+    """The SDK's dispatch context for one request: its answer goes back, and before it how far it is."""
 
     can_send_request = False
 
-    def __init__(self, request_id: str | int, visit: Visit) -> None:
+    def __init__(
+        self, request_id: str | int, visit: Visit, params: Mapping[str, Any], line: Line | None
+    ) -> None:
+        self._line = line
+        self._token = progress_token_from_params(params)
         self.transport = TransportContext(kind="streamable-http", can_send_request=False)
         self.request_id = request_id
         self.message_metadata: Any = ServerMessageMetadata(request_context=_Request({VISIT: visit}))
@@ -304,16 +349,23 @@ class _Single:
         raise NoBackChannelError(method)
 
     async def notify(self, method: str, params: Any, opts: Any = None) -> None:
-        """There is no way to tell anything before the answer."""
+        """One event before the answer, to who takes events."""
+        if self._line is not None:
+            await self._line.tell({"jsonrpc": "2.0", "method": method, "params": params})
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Nor how far it is."""
+        """How far it is, to who asked for it."""
+        if self._token is not None:
+            said = {"progressToken": self._token, "progress": progress, "total": total, "message": message}
+            known = {name: value for name, value in said.items() if value is not None}
+            await self.notify("notifications/progress", known)
 
 
 class _Exchange:
-    """The two ends of an ASGI call: the whole body goes in, the whole answer comes out."""
+    """The two ends of an ASGI call: the whole body goes in, the whole answer comes out; events at once."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, line: Line | None) -> None:
+        self._line = line
         self._body: bytes | None = body
         self._status = 500
         self._headers: dict[str, str] = {}
@@ -321,7 +373,7 @@ class _Exchange:
         self._done = asyncio.Event()
 
     async def receive(self) -> dict[str, Any]:
-        if self._body is None:  # nobody goes away: the client's leaving does not cancel what it asked for
+        if self._body is None:  # nobody goes away here: what that means is the door's business
             await self._done.wait()
             return {"type": "http.disconnect"}
         body, self._body = self._body, None
@@ -332,7 +384,11 @@ class _Exchange:
             self._status = message["status"]
             self._headers = {k.decode().lower(): v.decode() for k, v in message.get("headers", ())}
         else:
-            self._parts.append(message.get("body", b""))
+            part = message.get("body", b"")
+            if self._line is not None and self._headers.get("content-type", "").startswith(EVENTS):
+                await self._line.write(part)
+            else:
+                self._parts.append(part)
             if not message.get("more_body", False):
                 self._done.set()
 

@@ -15,7 +15,7 @@ from libs.common.principal import Principal
 from services.gateway.endpoints import ENDPOINTS
 from services.gateway.mcp.calls import RowCall, Visit
 from services.gateway.mcp.catalogue import Shelf, tools_of
-from services.gateway.mcp.handlers import called_tool, is_ours
+from services.gateway.mcp.handlers import read_message, is_ours
 from services.gateway.mcp.server import Agents
 from services.gateway.surfaces.base import Reply
 
@@ -81,6 +81,25 @@ async def test_the_short_way_answers_as_the_sdks_transport(
     assert mine["id"] == theirs["id"]
 
 
+async def test_what_is_rehearsed_is_what_agents_ask_first(
+    agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, Any]] = []
+    answer = agents.answer
+
+    async def heard(headers: Any, body: bytes, visit: Visit) -> Reply:
+        reply = await answer(headers, body, visit)
+        said.append((headers.get("mcp-protocol-version", "older"), json.loads(reply.body)))
+        return reply
+
+    monkeypatch.setattr(agents, "answer", heard)
+    await agents.rehearse()
+    assert [version for version, _ in said] == ["older", "2026-07-28"] * 2
+    lists, calls = said[:2], said[2:]
+    assert all(len(body["result"]["tools"]) == len(TOOLS) for _, body in lists)
+    assert all(body["error"]["code"] == -32602 for _, body in calls), "no tool of ours was called"
+
+
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_schema_is_one(name: str) -> None:
     made = TOOLS[name]
@@ -109,7 +128,7 @@ def test_every_schema_is_one(name: str) -> None:
     ],
 )
 def test_which_tool_a_message_calls(body: bytes, name: str | None) -> None:
-    assert called_tool(body) == name
+    assert read_message(body).tool == name
 
 
 @pytest.mark.parametrize(
