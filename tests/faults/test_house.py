@@ -268,5 +268,5 @@ async def test_nothing_is_lost_or_done_twice_when_processes_die(tmp_path: Path) 
 async def test_nothing_is_lost_or_done_twice_in_a_long_run(tmp_path: Path) -> None:
     seed = 20
     chance = random.Random(seed)
-    victims = [victim for _ in range(8) for victim in chance.sample(EVERYBODY, len(EVERYBODY))]
+    victims = [victim for _ in range(4) for victim in chance.sample(EVERYBODY, len(EVERYBODY))]
     await trouble(tmp_path, seed, victims, alerts=1_000, calm_s=4.0)
