@@ -39,7 +39,7 @@ from services.trading.floating import Floating
 from services.trading.floor import Decision, Floor, Undecided
 from services.trading.intake import Intake
 from services.trading.links import ORDERS_MAX
-from services.trading.markets import Markets
+from services.trading.markets import Markets, Said
 from services.trading.state import Account
 from services.trading.store import ClientOrder, Seen, Store
 from services.trading.writer import Work, Writer
@@ -217,20 +217,24 @@ class Desk:
     async def sync_market(self) -> None:
         """Learn what market says now; in force when this returns."""
         async with self._market_lock:
-            changed = await self._learn_market()
-            new = self._markets.profiles - self._reader.profiles
-            if new and not self._state:  # else the start hears them all
+            said = await self._ask_market()
+            new = said.profiles - self._reader.profiles
+            if new and self._state in ("", _BEHIND):  # else the start hears them all
+                # Before anybody trades at them: a group whose profile changed would have no price meanwhile.
                 self._intake.start(await self._reader.hear(new, {}), {})
-            self._floor.regroup(changed)
+            self._floor.regroup(self._markets.take(said))
 
-    async def _learn_market(self) -> list[str]:
+    async def _learn_market(self) -> None:
+        self._markets.take(await self._ask_market())
+
+    async def _ask_market(self) -> Said:
         instruments = (await self._bus.request(SYMBOL_LIST, SymbolList())).symbols
         groups = (await self._bus.request(GROUP_LIST, GroupList())).groups
         views = {
             group.group: (await self._bus.request(GROUP_VIEW, GroupViewAsk(group=group.group))).profiles
             for group in groups
         }
-        return self._markets.take(instruments, groups, views)
+        return Said(instruments, groups, views)
 
     # ── building ──────────────────────────────────────────────────────────────────────────────────
 
@@ -250,6 +254,7 @@ class Desk:
         self._intake.start(quotes, judged)
         metrics.open_orders.set(len(self._floor.owners))
         self._due.set()
+        self._market_due.set()  # what market said meanwhile may name profiles that are not heard yet
 
     def _behind(self) -> str:
         """What the desk waits for while ticks are known that were not judged yet."""

@@ -8,6 +8,7 @@ quotes go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from libs.common.messages.market import Group, Instrument, Quote
 from libs.common.symbols import SymbolIndex
@@ -18,6 +19,20 @@ from services.trading.instrument import Market, rules_of, terms_of
 
 RAW = "raw"
 _DIGITS_UNKNOWN = 5
+
+
+class Said(NamedTuple):
+    """What market says: instruments, groups, and for each group the profiles it sees symbols in."""
+
+    instruments: Sequence[Instrument]
+    groups: Sequence[Group]
+    views: Mapping[str, Mapping[str, str]]
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """Every profile some group sees some symbol in."""
+        symbols = [instrument.symbol for instrument in self.instruments]
+        return frozenset(view.get(symbol, RAW) for view in self.views.values() for symbol in symbols)
 
 
 class Markets:
@@ -41,13 +56,9 @@ class Markets:
         for market in self._markets.values():
             market.halted = halted
 
-    def take(
-        self,
-        instruments: Sequence[Instrument],
-        groups: Sequence[Group],
-        views: Mapping[str, Mapping[str, str]],
-    ) -> list[str]:
+    def take(self, said: Said) -> list[str]:
         """Follow what market says now; the groups whose market is another one than before."""
+        instruments, groups, views = said
         known = {instrument.symbol: instrument for instrument in instruments}
         named = {group.group: group for group in groups if group.group in views}
         same = known == self._instruments

@@ -30,7 +30,8 @@ class Funded:
 
 
 class Seen(NamedTuple):
-    """The last tick of a symbol and profile that was judged."""
+    """The last tick of a symbol and profile that was judged; the extremes of the bids judged in its minute,
+    infinite the other way round where they are not known."""
 
     profile: str
     symbol: str
@@ -38,6 +39,8 @@ class Seen(NamedTuple):
     bid: float
     ask: float
     tick_ms: int
+    high: float
+    low: float
 
 
 class ClientOrder(NamedTuple):

@@ -144,15 +144,17 @@ SELECT l.kind, l.login, l.currency, l.id
 
 -- name: seen
 -- The last tick of every symbol and profile that was judged.
-SELECT profile, symbol, seq, bid, ask, tick_ms FROM trading.seen;
+SELECT profile, symbol, seq, bid, ask, tick_ms, high, low FROM trading.seen;
 
 -- name: put_seen
 -- Remember how far ticks were judged.
--- $1 profiles  $2 symbols  $3 seqs  $4 bids  $5 asks  $6 tick_ms
-INSERT INTO trading.seen (profile, symbol, seq, bid, ask, tick_ms)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::bigint[])
+-- $1 profiles  $2 symbols  $3 seqs  $4 bids  $5 asks  $6 tick_ms  $7 highs  $8 lows of the tick's minute
+INSERT INTO trading.seen (profile, symbol, seq, bid, ask, tick_ms, high, low)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::float8[], $5::float8[], $6::bigint[],
+                     $7::float8[], $8::float8[])
 ON CONFLICT (profile, symbol) DO UPDATE
-   SET seq = excluded.seq, bid = excluded.bid, ask = excluded.ask, tick_ms = excluded.tick_ms;
+   SET seq = excluded.seq, bid = excluded.bid, ask = excluded.ask, tick_ms = excluded.tick_ms,
+       high = excluded.high, low = excluded.low;
 
 -- name: client_orders
 -- What was accepted under clients' own order ids.

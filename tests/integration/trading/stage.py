@@ -86,6 +86,10 @@ class MarketStand:
         self.candles: list[list[float]] = []
         self.at_ms = 1_700_000_000_000
         self.group_asked = 0
+        self.profile = "raw"  # in which every group sees every symbol
+        self.gate = asyncio.Event()  # the last quotes are told only while it is open
+        self.gate.set()
+        self.waiting = 0  # askers at the gate
 
     async def open(self) -> None:
         """Answer."""
@@ -107,7 +111,8 @@ class MarketStand:
         tick = (seq, bid, ask)
         self.ticks[symbol].append(tick)
         if not lose:
-            await self.bus.publish(QUOTE.at(profile="raw", symbol=symbol), self._frame(symbol, tick))
+            for profile in {"raw", self.profile}:
+                await self.bus.publish(QUOTE.at(profile=profile, symbol=symbol), self._frame(symbol, tick))
 
     def forget(self, symbol: str) -> None:
         """The ring is lost, its numbers are not."""
@@ -131,12 +136,16 @@ class MarketStand:
         return self.groups[ask.group]
 
     async def _view(self, ask: GroupViewAsk, call: Any) -> GroupView:
-        return GroupView(group=ask.group, profiles=dict.fromkeys(self.instruments, "raw"))
+        return GroupView(group=ask.group, profiles=dict.fromkeys(self.instruments, self.profile))
 
     async def _snapshot(self, ask: Any, call: Any) -> Snapshot:
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
         return Snapshot(
             [
-                ("raw", msgspec.Raw(self._frame(symbol, ticks[-1])))
+                (profile, msgspec.Raw(self._frame(symbol, ticks[-1])))
+                for profile in {"raw", self.profile}
                 for symbol, ticks in self.ticks.items()
                 if ticks
             ]

@@ -194,6 +194,42 @@ async def test_candles_stand_in_for_ticks_that_market_lost(stage: Stage) -> None
     assert (row["state"], row["close_price"], row["comment"]) == (3, 1.085, "[sl]")
 
 
+async def test_the_minutes_in_which_a_hole_begins_and_ends_count_where_they_tell_something_new(
+    stage: Stage,
+) -> None:
+    """Their candles hold judged prices too: only an extreme beyond those was in the hole."""
+    market, minute_ms = stage.market, 60_000
+    begun_ms = market.at_ms // minute_ms * minute_ms + minute_ms
+    ended_ms = begun_ms + minute_ms
+    await stage.account()
+    await stage.quote("EURUSD", 1.12, 1.1201, at_ms=begun_ms + 1_000)
+    await stage.quote("EURUSD", 1.1, 1.1001, at_ms=begun_ms + 2_000)
+    begun = await stage.buy(sl=1.085)
+    held = await stage.buy(tp=1.115)  # opened after the high of its minute
+    ended = await stage.buy(sl=1.075)
+    await stage.stop()
+    await market.put("EURUSD", 1.084, 1.0841, lose=True)
+    market.forget("EURUSD")
+    market.candles = [
+        [1.12, 1.12, 1.084, 1.1, 3.0, begun_ms / 1000],
+        [1.1, 1.105, 1.07, 1.1, 2.0, ended_ms / 1000],
+    ]
+    await again(stage)
+    await stage.quote("EURUSD", 1.1, 1.1001, at_ms=ended_ms + 1_000)
+    trades = await stage.trades()
+    assert [(trades[order]["state"], trades[order]["close_price"]) for order in (begun, ended)] == [
+        (3, 1.084),
+        (3, 1.07),
+    ]
+    assert trades[held]["state"] == 0
+    await stage.buy(sl=1.08)  # and what was judged of the minute is not judged again
+    market.forget("EURUSD")
+    market.seq["EURUSD"] += 1
+    await stage.quote("EURUSD", 1.1, 1.1001, at_ms=ended_ms + 2_000)
+    assert len(await stage.trades(trade_type=1)) == 2
+    await stage.sound()
+
+
 async def test_what_expired_while_nobody_was_there_expires_before_old_ticks_can_fill_it(stage: Stage) -> None:
     await stage.account()
     order = await stage.pending(2, 1.05, expiration=int(stage.clock.now_ms() / 1000) + 60)

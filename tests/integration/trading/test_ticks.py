@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -85,6 +86,27 @@ async def test_a_group_that_changes_its_stop_out_is_followed_at_the_next_quote(s
     await stage.desk.sync_market()
     await stage.quote("EURUSD", 1.0999, 1.1)
     assert (await stage.trades())[order]["state"] == 3
+
+
+async def test_a_group_whose_price_profile_changes_has_a_price_all_the_time(stage: Stage) -> None:
+    await stage.account()
+    market = stage.market
+    market.profile = "wide"
+    market.gate.clear()
+    syncing = asyncio.create_task(stage.desk.sync_market())
+    await wait_until(lambda: market.waiting)
+    await stage.buy(volume=1)  # still at the prices of before
+    market.gate.set()
+    await syncing
+    assert "wide" in stage.desk._reader.profiles
+    order = await stage.buy(volume=1, sl=1.09)
+    await stage.quote("EURUSD", 1.08, 1.0801)
+    await wait_until(lambda: closed(stage, order))
+
+
+async def closed(stage: Stage, order: int) -> bool:
+    """Whether an order has been closed."""
+    return bool((await stage.trades())[order]["state"] == 3)
 
 
 async def test_levels_met_while_the_market_is_closed_act_when_it_opens(stage: Stage) -> None:
