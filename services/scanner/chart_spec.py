@@ -63,3 +63,18 @@ def time_labels(open_ms: NDArray[np.float64], span_ms: int) -> tuple[list[int], 
     form = "%d %b %Y" if span_ms == 0 or span_ms >= DAY_MS else "%d %b %H:%M"
     texts = [(_EPOCH + timedelta(milliseconds=float(open_ms[at]))).strftime(form) for at in positions]
     return positions, texts
+
+
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Where labels stand that belong to ascending places: at least ``gap`` apart and between the bounds if
+    there is room, in their order, and together as near to their places as can be (least squares)."""
+    pools: list[tuple[float, int]] = []  # the mean of places moved together, and how many they are
+    for number, place in enumerate(places):
+        mean, count = place - number * gap, 1
+        while pools and pools[-1][0] > mean:
+            before, more = pools.pop()
+            mean, count = (before * more + mean * count) / (more + count), more + count
+        pools.append((mean, count))
+    last = high - (len(places) - 1) * gap
+    moved = [min(max(mean, low), last) for mean, count in pools for _ in range(count)]
+    return [place + number * gap for number, place in enumerate(moved)]

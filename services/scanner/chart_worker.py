@@ -1,7 +1,8 @@
 """The drawing process: reads chart specs from its input, writes pictures to its output, ends with its input.
 
 A message is its length as four big-endian bytes, then its bytes; a picture that could not be drawn is an
-empty one, and the reason goes to the error output. Started by ``drawing.py`` when a chart is asked for.
+empty one, and the reason goes to the error output. Started by ``drawing.py``. The first picture takes far
+longer than all others (fonts are read), so it is drawn for nobody.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import traceback
 import msgspec
 
 from services.scanner.chart_spec import ChartSpec
-from services.scanner.charts import draw
+from services.scanner.charts import WARM_UP, draw
 
 LENGTH = struct.Struct(">I")
 
@@ -22,6 +23,7 @@ def main() -> None:
     """Draw until the input ends."""
     decoder = msgspec.msgpack.Decoder(ChartSpec)
     source, out = sys.stdin.buffer, sys.stdout.buffer
+    draw(WARM_UP)
     while head := source.read(LENGTH.size):
         (length,) = LENGTH.unpack(head)
         try:

@@ -6,52 +6,115 @@ are two collections (bodies and wicks), whatever their number.
 
 from __future__ import annotations
 
-import io
+import struct
+import zlib
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from PIL import Image
 
-from services.scanner.chart_spec import ChartSpec, ema_of, price_steps, time_labels
+from services.scanner.chart_spec import ChartSpec, ema_of, price_steps, spread, time_labels
 
 WIDTH, HEIGHT, DPI = 1920, 1080, 100
 INK, PAPER, GRID, MUTED = "#1c2430", "#ffffff", "#e6eaf0", "#6b7787"
 RISE, FALL, NEUTRAL = "#1b8a6b", "#c8443c", "#4464ad"
 STOP, TARGET, LEVEL = "#c8443c", "#1b8a6b", "#8a94a6"
 SIDE_COLOR = {"bullish": RISE, "bearish": FALL, "neutral": NEUTRAL}
-RIGHT_BARS = 16  # empty space right of the last candle, for labels
+PLAN_PART = 0.08  # of the width of the candles: empty space right of the last one, for the plan
+LABEL_CHARS = 10  # of a price; longer ones lose decimals
+LEFT, WIDE = 0.066, 0.838  # of the picture's width; labels stand left and right of it
+PRICES, VOLUMES = (0.24, 0.66), (0.07, 0.15)  # bottom and height
+LABEL_GAP = 21.0  # pixels from label to label
+NAME_PIXELS = 11.5  # of a letter of the formation's name, about
+_UP = 2  # PNG's filter by the row above
+
+
+WARM_UP = ChartSpec(  # every kind of text and line there is
+    candles=[(0.0, 1.0, 2.0, 0.5, 1.5, 1.0), (1.0, 1.5, 1.75, 1.0, 1.25, 2.0)],
+    span_ms=1,
+    digits=5,
+    title="·",
+    subtitle="·",
+    footer=".",
+    pattern_name="A",
+    direction="neutral",
+    formation=(0, 0),
+    support=[(1.0, 1.0)],
+    entry=1.25,
+    stop=1.5,
+    targets=(1.0,),
+    code="A2",
+)
+
+
+class _Board(NamedTuple):
+    """The empty sheet: making axes costs as much as all their candles, so it is made once and wiped."""
+
+    figure: Figure
+    canvas: FigureCanvasAgg
+    prices: Any
+    volumes: Any
+
+
+@cache
+def _board() -> _Board:
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, facecolor=PAPER)
+    canvas = FigureCanvasAgg(figure)
+    prices, volumes = (figure.add_axes((LEFT, bottom, WIDE, high)) for bottom, high in (PRICES, VOLUMES))
+    for axes in (prices, volumes):
+        axes.set_axis_off()
+    return _Board(figure, canvas, prices, volumes)
 
 
 def draw(spec: ChartSpec) -> bytes:
     """The picture as PNG, 1920 × 1080."""
-    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, facecolor=PAPER)
-    canvas = FigureCanvasAgg(figure)
-    prices, volumes = (
-        figure.add_axes(place) for place in ((0.03, 0.24, 0.88, 0.66), (0.03, 0.07, 0.88, 0.15))
-    )
-    prices.set_axis_off()
-    volumes.set_axis_off()
+    figure, canvas, prices, volumes = _board()
     columns = np.array(spec.candles, dtype=np.float64).reshape(-1, 6).T
-    _candles(prices, columns)
-    _volumes(volumes, columns)
-    _frame(prices, columns, spec)
-    if not spec.plain:
-        _averages(prices, columns)
-        _levels(prices, spec)
-        _plan(prices, spec)
-    _formation(prices, columns, spec)
-    _axes(prices, volumes, columns, spec)
-    _titles(figure, spec)
-    canvas.draw()
-    out = io.BytesIO()
-    # A fast compression: the picture is sent once, and drawing must not wait for zlib.
-    Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(out, "png", compress_level=1)
-    return out.getvalue()
+    try:
+        _candles(prices, columns)
+        _volumes(volumes, columns)
+        _frame(prices, columns, spec)
+        _axes(prices, volumes, columns, spec)
+        tags: list[float] = []
+        if not spec.plain:
+            _averages(prices, columns)
+            tags = _levels(prices, spec)
+            _plan(prices, spec)
+        _prices(prices, spec, tags)
+        _formation(prices, columns, spec)
+        _titles(figure, spec)
+        canvas.draw()
+        return _png(np.asarray(canvas.buffer_rgba()))
+    finally:
+        for artist in [*figure.texts, *(one for axes in (prices, volumes) for one in _drawn(axes))]:
+            artist.remove()
+
+
+def _drawn(axes: Any) -> list[Any]:
+    return [*axes.collections, *axes.lines, *axes.texts]
+
+
+def _png(rgba: NDArray[np.uint8]) -> bytes:
+    """The picture's file: each row as what differs from the one above, compressed fast. It is sent once, and
+    drawing must not wait for the best of filters."""
+    high, wide = rgba.shape[:2]
+    flat = np.ascontiguousarray(rgba[..., :3]).reshape(high, -1)
+    rows = np.empty((high, 1 + flat.shape[1]), dtype=np.uint8)
+    rows[:, 0] = _UP
+    rows[0, 1:] = flat[0]
+    np.subtract(flat[1:], flat[:-1], out=rows[1:, 1:])
+    about = struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)  # 8 bits each of red, green and blue
+    parts = ((b"IHDR", about), (b"IDAT", zlib.compress(rows.data, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
 
 
 def _candles(axes: Any, columns: NDArray[np.float64]) -> None:
@@ -59,7 +122,7 @@ def _candles(axes: Any, columns: NDArray[np.float64]) -> None:
     x = np.arange(columns.shape[1], dtype=np.float64)
     colors = np.where(close >= opened, RISE, FALL)
     wicks = np.stack((np.stack((x, low), axis=1), np.stack((x, high), axis=1)), axis=1)
-    axes.add_collection(LineCollection(list(wicks), colors=colors, linewidths=1.1, zorder=3))
+    axes.add_collection(LineCollection(list(wicks), colors=colors, linewidths=1.1, zorder=3), autolim=False)
     top, bottom = np.maximum(opened, close), np.minimum(opened, close)
     # A body without height would not be seen.
     least = (high.max() - low.min()) * 0.0012
@@ -75,7 +138,9 @@ def _candles(axes: Any, columns: NDArray[np.float64]) -> None:
         ],
         axis=1,
     )
-    axes.add_collection(PolyCollection(list(bodies), facecolors=colors, edgecolors="none", zorder=4))
+    axes.add_collection(
+        PolyCollection(list(bodies), facecolors=colors, edgecolors="none", zorder=4), autolim=False
+    )
 
 
 def _volumes(axes: Any, columns: NDArray[np.float64]) -> None:
@@ -83,7 +148,10 @@ def _volumes(axes: Any, columns: NDArray[np.float64]) -> None:
     x = np.arange(columns.shape[1], dtype=np.float64)
     colors = np.where(close >= opened, RISE, FALL)
     bars = np.stack((np.stack((x, np.zeros_like(x)), axis=1), np.stack((x, volume), axis=1)), axis=1)
-    axes.add_collection(LineCollection(list(bars), colors=colors, linewidths=4.2, alpha=0.45))
+    bar = WIDTH * WIDE / (len(x) * (1 + PLAN_PART) + 1)  # pixels
+    axes.add_collection(
+        LineCollection(list(bars), colors=colors, linewidths=0.57 * bar, alpha=0.45), autolim=False
+    )
     axes.set_ylim(0, max(float(volume.max()), 1e-12) * 1.15)
 
 
@@ -101,50 +169,97 @@ def _averages(axes: Any, columns: NDArray[np.float64]) -> None:
     for place, (period, color) in enumerate(((20, "#e0912f"), (50, "#7a5cc4"))):
         line = ema_of(columns[4], period)
         if np.isfinite(line).any():
-            axes.plot(line, color=color, linewidth=1.4, zorder=2)
+            axes.add_line(Line2D(np.arange(len(line)), line, color=color, linewidth=1.4, zorder=2))
             axes.figure.text(0.60 + 0.07 * place, 0.915, f"EMA {period}", fontsize=12.5, color=color)
 
 
-def _levels(axes: Any, spec: ChartSpec) -> None:
+def _right(spec: ChartSpec) -> float:
+    """Where the chart ends, in bars."""
+    return len(spec.candles) * (1 + PLAN_PART)
+
+
+def _beside(spec: ChartSpec) -> float:
+    """The distance of a label from the chart, in bars: some ten pixels."""
+    return (_right(spec) + 1) * 0.006
+
+
+def _gap(axes: Any) -> float:
+    """The least distance of labels, as a price."""
     low, high = axes.get_ylim()
-    for price, strength in (*spec.support, *spec.resistance):
-        if low < price < high:
-            axes.axhline(price, color=LEVEL, linewidth=0.8 + 1.2 * strength, linestyle=(0, (6, 4)), zorder=1)
-            axes.text(
-                -0.8,
-                price,
-                _price(price, spec),
-                fontsize=10,
-                color=INK,
-                va="center",
-                zorder=6,
-                bbox={"facecolor": PAPER, "edgecolor": LEVEL, "linewidth": 0.6, "pad": 1.5},
-            )
+    return float(high - low) * LABEL_GAP / (HEIGHT * PRICES[1])
+
+
+def _levels(axes: Any, spec: ChartSpec) -> list[float]:
+    """Dashed lines with their prices left of the chart; where those stand."""
+    low, high = axes.get_ylim()
+    shown = sorted(level for level in (*spec.support, *spec.resistance) if low < level[0] < high)
+    if not shown:
+        return []
+    right, beside = _right(spec), _beside(spec)
+    tags = spread([price for price, _ in shown], _gap(axes), low, high)
+    axes.add_collection(
+        LineCollection(
+            [((-1, price), (right, price)) for price, _ in shown],
+            colors=LEVEL,
+            linewidths=[0.8 + 1.2 * strength for _, strength in shown],
+            linestyles=[(0, (6, 4))],
+            zorder=1,
+        ),
+        autolim=False,
+    )
+    _leaders(
+        axes, [((-1, price), (-1 - beside, tag)) for (price, _), tag in zip(shown, tags, strict=True)], LEVEL
+    )
+    for (price, _), tag in zip(shown, tags, strict=True):
+        axes.text(
+            -1 - 1.2 * beside,
+            tag,
+            _price(price, spec),
+            fontsize=10,
+            color=INK,
+            ha="right",
+            va="center",
+            bbox={"facecolor": PAPER, "edgecolor": LEVEL, "linewidth": 0.6, "pad": 1.5},
+        )
+    return tags
+
+
+def _leaders(axes: Any, lines: Any, colors: Any) -> None:
+    """From a price to its label, which may have had to give way to another one."""
+    axes.add_collection(LineCollection(lines, colors=colors, linewidths=0.8, clip_on=False), autolim=False)
+
+
+def _prices(axes: Any, spec: ChartSpec, tags: Sequence[float]) -> None:
+    """The prices of the grid, where no level says its own."""
+    gap, x = _gap(axes), -1 - 1.2 * _beside(spec)
+    for price in price_steps(*axes.get_ylim()):
+        if all(abs(price - tag) >= gap for tag in tags):
+            axes.text(x, price, _price(price, spec), fontsize=10, color=MUTED, ha="right", va="center")
 
 
 def _plan(axes: Any, spec: ChartSpec) -> None:
-    """Entry, stop and targets from the telling bar on, labelled at the right edge."""
+    """Entry, stop and targets from the telling bar on, labelled right of the chart."""
     if spec.entry is None or spec.stop is None:
         return
-    last = len(spec.candles) - 1
-    lines = [("entry", spec.entry, INK), ("stop", spec.stop, STOP)]
-    lines += [(f"target {number}", price, TARGET) for number, price in enumerate(spec.targets, 1)]
-    for name, price, color in lines:
-        axes.plot((last, last + RIGHT_BARS), (price, price), color=color, linewidth=1.6, zorder=5)
-        axes.text(
-            last + RIGHT_BARS + 0.4,
-            price,
-            f"{name} {_price(price, spec)}",
-            color=color,
-            fontsize=11,
-            va="center",
-            clip_on=False,
-        )
-    axes.fill_between((last, last + RIGHT_BARS), spec.entry, spec.stop, color=STOP, alpha=0.08, linewidth=0)
-    if spec.targets:
-        axes.fill_between(
-            (last, last + RIGHT_BARS), spec.entry, spec.targets[0], color=TARGET, alpha=0.08, linewidth=0
-        )
+    last, edge, beside = len(spec.candles) - 1, _right(spec), _beside(spec)
+    lines = [(spec.entry, "entry", INK), (spec.stop, "stop", STOP)]
+    lines += [(price, f"target {number}", TARGET) for number, price in enumerate(spec.targets, 1)]
+    lines.sort()
+    colors = [color for _, _, color in lines]
+    bars = [((last, price), (edge, price)) for price, _, _ in lines]
+    axes.add_collection(LineCollection(bars, colors=colors, linewidths=1.6, zorder=5), autolim=False)
+    tags = spread([price for price, _, _ in lines], _gap(axes), *axes.get_ylim())
+    leaders = [((edge, price), (edge + beside, tag)) for (price, _, _), tag in zip(lines, tags, strict=True)]
+    _leaders(axes, leaders, colors)
+    for (price, name, color), tag in zip(lines, tags, strict=True):
+        text = f"{name} {_price(price, spec)}"
+        axes.text(edge + 1.2 * beside, tag, text, color=color, fontsize=11, va="center", clip_on=False)
+    zones = [(spec.stop, STOP), *((price, TARGET) for price in spec.targets[:1])]
+    corners = [((last, spec.entry), (last, price), (edge, price), (edge, spec.entry)) for price, _ in zones]
+    axes.add_collection(
+        PolyCollection(corners, facecolors=[color for _, color in zones], edgecolors="none", alpha=0.08),
+        autolim=False,
+    )
 
 
 def _formation(axes: Any, columns: NDArray[np.float64], spec: ChartSpec) -> None:
@@ -159,44 +274,53 @@ def _formation(axes: Any, columns: NDArray[np.float64], spec: ChartSpec) -> None
         (end + 0.6, high + room),
         (end + 0.6, low - room),
     ]
-    axes.add_collection(PolyCollection([box], facecolors=[color], edgecolors="none", alpha=0.10, zorder=1))
-    axes.plot(*zip(*box, box[0], strict=True), color=color, linewidth=1.3, zorder=5)
+    tint = PolyCollection([box], facecolors=[color], edgecolors="none", alpha=0.10, zorder=1)
+    axes.add_collection(tint, autolim=False)
+    frame = LineCollection([[*box, box[0]]], colors=color, linewidths=1.3, zorder=5)
+    axes.add_collection(frame, autolim=False)
+    right = _right(spec)
+    half = len(spec.pattern_name) * NAME_PIXELS / 2 / (WIDTH * WIDE / (right + 1))  # in bars
     axes.annotate(
         spec.pattern_name,
-        ((start + end) / 2, high + room),
+        (min(max((start + end) / 2, half - 1), right - half), high + room),
         textcoords="offset points",
         xytext=(0, 5),
-        ha="center" if (start + end) / 2 < len(spec.candles) - 12 else "right",
+        ha="center",
         fontsize=13,
         fontweight="bold",
         color=color,
         zorder=6,
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 1},
     )
 
 
 def _axes(prices: Any, volumes: Any, columns: NDArray[np.float64], spec: ChartSpec) -> None:
-    """Grid and labels drawn by hand: matplotlib's own ticks cost more than everything else together."""
-    count = columns.shape[1]
-    right = count + RIGHT_BARS
+    """Grid and times drawn by hand: matplotlib's own ticks cost more than everything else together."""
+    right = _right(spec)
     ticks, labels = time_labels(columns[0], spec.span_ms)
-    for axes in (prices, volumes):
+    for axes, steps in ((prices, price_steps(*prices.get_ylim())), (volumes, [0.0])):
         axes.set_xlim(-1, right)
         low, high = axes.get_ylim()
-        lines = [((x, low), (x, high)) for x in ticks]
-        lines += [((-1, y), (right, y)) for y in price_steps(low, high)]
-        axes.add_collection(LineCollection(lines, colors=GRID, linewidths=0.8, zorder=0))
+        lines = [((float(x), low), (float(x), high)) for x in ticks]
+        lines += [((-1.0, y), (right, y)) for y in steps]
+        axes.add_collection(LineCollection(lines, colors=GRID, linewidths=0.8, zorder=0), autolim=False)
     for x, label in zip(ticks, labels, strict=True):
-        volumes.text(
-            x, volumes.get_ylim()[0], label, fontsize=11, color=MUTED, ha="center", va="top", clip_on=False
-        )
-    for price in price_steps(*prices.get_ylim()):
-        prices.text(right, price, _price(price, spec), fontsize=10, color=MUTED, ha="right", va="bottom")
+        volumes.text(x, -volumes.get_ylim()[1] * 0.04, label, fontsize=11, color=MUTED, ha="center", va="top")
+    volumes.text(
+        -1 - 1.2 * _beside(spec),
+        volumes.get_ylim()[1] / 2,
+        "volume",
+        fontsize=10,
+        color=MUTED,
+        ha="right",
+        va="center",
+    )
 
 
 def _titles(figure: Any, spec: ChartSpec) -> None:
-    figure.text(0.03, 0.945, spec.title, fontsize=20, fontweight="bold", color=INK)
-    figure.text(0.03, 0.915, spec.subtitle, fontsize=12.5, color=MUTED)
-    figure.text(0.03, 0.015, spec.footer, fontsize=10, color=MUTED)
+    figure.text(LEFT, 0.945, spec.title, fontsize=20, fontweight="bold", color=INK)
+    figure.text(LEFT, 0.915, spec.subtitle, fontsize=12.5, color=MUTED)
+    figure.text(LEFT, 0.015, spec.footer, fontsize=10, color=MUTED)
     if spec.code:
         figure.text(
             0.97,
@@ -212,9 +336,6 @@ def _titles(figure: Any, spec: ChartSpec) -> None:
 
 
 def _price(price: float, spec: ChartSpec) -> str:
-    return f"{price:.{spec.digits}f}"
-
-
-def sizes(many: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Width and height of pictures."""
-    return [Image.open(io.BytesIO(one)).size for one in many]
+    text = f"{price:.{spec.digits}f}"
+    over = min(len(text) - LABEL_CHARS, spec.digits)
+    return text if over <= 0 else f"{price:.{spec.digits - over}f}"

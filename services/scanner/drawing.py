@@ -1,8 +1,9 @@
 """Drawing charts in a process of their own, so that matplotlib is neither in our memory nor in our way.
 
-Lifecycle: the process is started when a chart is asked for, draws one at a time, and ends after a minute
-without work. At most ``WAITING_MAX`` charts wait; further ones are refused (``server_busy``). A chart that
-takes too long ends the process; the next one starts another.
+Lifecycle: the process is started some seconds after the scanner is ready (its imports take a second, and so
+would the first chart), or when a chart is asked for before; it draws one at a time and stays. At most
+``WAITING_MAX`` charts wait; further ones are refused (``server_busy``). A chart that takes too long ends the
+process; the next one starts another.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 WAITING_MAX = 16
 DRAW_S_MAX = 10.0
-IDLE_S = 60.0
+WARM_AFTER_S = 15.0  # starting has other things to do first
 KEPT = 32  # pictures that are given again without drawing, about 5 MB
 _LENGTH = struct.Struct(">I")
 
@@ -37,8 +38,17 @@ class Drawer:
         self._one = asyncio.Lock()
         self._waiting = 0
         self._process: asyncio.subprocess.Process | None = None
-        self._idle: asyncio.TimerHandle | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
+
+    async def warm(self) -> None:
+        """Have the process ready before the first chart is asked for, a while from now."""
+        self._warming = asyncio.create_task(self._warm(), name="charts")
+
+    async def _warm(self) -> None:
+        await asyncio.sleep(WARM_AFTER_S)
+        async with self._one:
+            await self._running()
 
     async def draw(self, spec: ChartSpec) -> bytes:
         """The picture as PNG."""
@@ -60,6 +70,11 @@ class Drawer:
             self._kept.popitem(last=False)
         return picture
 
+    @property
+    def pid(self) -> int:
+        """The drawing process; 0 when there is none."""
+        return 0 if self._process is None else self._process.pid
+
     async def _drawn(self, packed: bytes) -> bytes:
         process = await self._running()
         begun_s = self._clock.monotonic_s()
@@ -74,14 +89,11 @@ class Drawer:
             log.warning("chart not drawn", error=f"{type(e).__name__}: {e}")
             raise ServerBusy("the chart could not be drawn in time", retry_after_s=2) from e
         metrics.chart_seconds.observe(self._clock.monotonic_s() - begun_s)
-        self._end_later()
         if not picture:
             raise ValueError("a chart could not be drawn; the drawing process said why")
         return picture
 
     async def _running(self) -> asyncio.subprocess.Process:
-        if self._idle is not None:
-            self._idle.cancel()
         if self._process is None or self._process.returncode is not None:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -92,16 +104,6 @@ class Drawer:
             )
         return self._process
 
-    def _end_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._idle = loop.call_later(IDLE_S, self._close_input)
-
-    def _close_input(self) -> None:
-        """Let an idle process end by itself."""
-        if self._process is not None and self._process.stdin is not None and not self._one.locked():
-            self._process.stdin.close()
-            self._process = None
-
     async def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
@@ -110,8 +112,9 @@ class Drawer:
 
     async def close(self) -> None:
         """End the process."""
-        if self._idle is not None:
-            self._idle.cancel()
+        if self._warming is not None:
+            self._warming.cancel()
+            await asyncio.gather(self._warming, return_exceptions=True)
         await self._end()
 
 

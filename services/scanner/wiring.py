@@ -112,6 +112,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
                 *signal_handlers.handlers_of(signals),
             ],
             problems=[rounds.problem, signal_rounds.problem],
+            on_started=[drawer.warm],
         )
 
 
