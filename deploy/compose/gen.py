@@ -165,7 +165,7 @@ def _service(name: str) -> dict[str, Any]:
 def _passed(name: str) -> dict[str, str]:
     """Settings an operator may give in the environment of compose: those that are no secret of another."""
     ours = {"SECRET_KEY", "ADMIN_PASSWORD", "DATA_DIR", "HTTP_HOST", "HTTP_PORT", "SERVICES", "TLS_DIR"}
-    ours |= {"METRICS_PORT", "METRICS_HOST", "PROCESS_INDEX", "GATEWAY_PROCESSES"}
+    ours |= {"METRICS_PORT", "METRICS_HOST", "PROCESS_INDEX", "GATEWAY_PROCESSES", "ALERTS_PROCESSES"}
     return {
         f"{PREFIX}{key}": f"${{{PREFIX}{key}:-}}"
         for key, setting in SETTINGS.items()

@@ -55,10 +55,9 @@ def python_module(service: str) -> list[str]:
 
 def processes_of(settings: Settings) -> list[Process]:
     """Every process in the order of start."""
+    several = {"alerts": settings.alerts_processes, "gateway": settings.gateway_processes}
     return [
-        Process(service, index)
-        for service in settings.services
-        for index in range(settings.gateway_processes if service == "gateway" else 1)
+        Process(service, index) for service in settings.services for index in range(several.get(service, 1))
     ]
 
 

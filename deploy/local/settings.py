@@ -24,6 +24,7 @@ class _Given(msgspec.Struct, frozen=True, kw_only=True):
     http_host: str
     http_port: int
     services: str = ""
+    alerts_processes: int = 1
     gateway_processes: int = 1
     admin_password: str = ""
     secret_key: str = ""
@@ -40,6 +41,7 @@ class Settings:
     http_host: str
     http_port: int
     services: tuple[str, ...]
+    alerts_processes: int
     gateway_processes: int
     admin_password: str
     secret_key: str
@@ -63,15 +65,16 @@ def read_settings(environ: Mapping[str, str], *, known: Sequence[str]) -> Settin
         raise StartRefused(str(e)) from e
     if not 1 <= given.http_port <= 65535:
         raise StartRefused(f"TRADEWIND_HTTP_PORT was {given.http_port}: a port is between 1 and 65535")
-    if not 1 <= given.gateway_processes <= _PROCESSES_MAX:
-        raise StartRefused(
-            f"TRADEWIND_GATEWAY_PROCESSES was {given.gateway_processes}: it is between 1 and {_PROCESSES_MAX}"
-        )
+    for name in ("alerts_processes", "gateway_processes"):
+        count = getattr(given, name)
+        if not 1 <= count <= _PROCESSES_MAX:
+            raise StartRefused(f"TRADEWIND_{name.upper()} was {count}: it is between 1 and {_PROCESSES_MAX}")
     return Settings(
         data=Path(given.data_dir).absolute(),
         http_host=given.http_host,
         http_port=given.http_port,
         services=_chosen(given.services, known),
+        alerts_processes=given.alerts_processes,
         gateway_processes=given.gateway_processes,
         admin_password=given.admin_password,
         secret_key=given.secret_key,

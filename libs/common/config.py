@@ -59,6 +59,7 @@ SETTINGS: dict[str, Setting] = {
     "ALERTS_PER_ACCOUNT": Setting("price alerts an account may have", "10000"),
     "RULES_PER_ACCOUNT": Setting("alert rules an account may have", "500"),
     "ALERTS_PARTITIONS": Setting("partitions that processes of alerts share among them, 1 to 16", "1"),
+    "ALERTS_PROCESSES": Setting("processes of alerts; they share its partitions, or stand in", "1"),
     "GATEWAY_PROCESSES": Setting("gateway processes that share the port", "1"),
     "PROCESS_INDEX": Setting("index of this process among its service's processes", "0"),
     "METRICS_PORT": Setting("port of a service's own metrics and probes; 0 takes a free one", "0"),

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import signal
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ CANARIES = {
     "NOTIFY_KEY": secrets.token_hex(32),
     "SMTP_URL": f"smtp://user:{secrets.token_hex(8)}@127.0.0.1:9",
     "X_CREDENTIALS": ":".join(secrets.token_hex(8) for _ in range(4)),
+    "TEXTS_SECRET": f"whsec_{secrets.token_hex(16)}",
     "TELEGRAM_BOT_TOKEN": f"1:{secrets.token_hex(8)}",
     **{
         name: secrets.token_hex(16)
@@ -33,6 +35,7 @@ CANARIES = {
             "STRIPE_WEBHOOK_SECRET",
             "NOWPAYMENTS_API_KEY",
             "NOWPAYMENTS_IPN_SECRET",
+            "LLM_KEY",
         )
     },
 }
@@ -43,7 +46,8 @@ NOWHERE = dict.fromkeys(
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStack]:
-    with real_stack(tmp_path_factory.mktemp("real"), LOG_LEVEL="DEBUG", **CANARIES, **NOWHERE) as running:
+    settings = {"LOG_LEVEL": "DEBUG", "ALERTS_PROCESSES": "2", "ALERTS_PARTITIONS": "2"}
+    with real_stack(tmp_path_factory.mktemp("real"), **settings, **CANARIES, **NOWHERE) as running:
         yield running
 
 
@@ -61,6 +65,22 @@ def test_status_and_doctor_find_nothing_wrong(stack: RealStack) -> None:
         assert f"\n{name} " in status.stdout
     doctor = stack.run("doctor")
     assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+
+
+def test_processes_of_alerts_share_its_partitions(stack: RealStack) -> None:
+    ports = json.loads((stack.data / "ports.json").read_text())["metrics"]
+
+    def owned(name: str) -> list[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{ports[name]}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        epochs = [line for line in lines if line.startswith("tradewind_lease_epoch{")]
+        return [line.split('partition="')[1][0] for line in epochs if not line.endswith(" 0.0")]
+
+    def shared() -> bool:
+        first, second = owned("alerts"), owned("alerts-1")
+        return (len(first), len(second)) == (1, 1) and {*first, *second} == {"0", "1"}
+
+    assert wait_until(shared, seconds=PATIENCE_S)
 
 
 def test_the_given_admin_password_is_not_printed_and_works(stack: RealStack) -> None:
@@ -129,8 +149,9 @@ def test_a_secret_is_with_its_service_and_in_no_log_or_process_list(stack: RealS
         place = Path(f"/proc/{record['pid']}")
         said, environ = (place / "cmdline").read_text(), (place / "environ").read_text()
         assert [secret for secret in {*owners, *buses.values()} if secret in said] == []
-        foreign = [secret for secret, owner in owners.items() if owner != name and secret in environ]
-        foreign += [user for user, secret in buses.items() if user != name and secret in environ]
+        service = name.partition("-")[0]
+        foreign = [secret for secret, owner in owners.items() if owner != service and secret in environ]
+        foreign += [user for user, secret in buses.items() if user != service and secret in environ]
         assert foreign == [], name
     logs = "".join(path.read_text(errors="replace") for path in (stack.data / "logs").glob("*"))
     assert '"request"' in logs

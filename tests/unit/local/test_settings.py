@@ -38,7 +38,13 @@ def test_an_unknown_setting_stops_the_start_and_shows_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("HTTP_PORT", "0"), ("HTTP_PORT", "65536"), ("HTTP_PORT", "http"), ("GATEWAY_PROCESSES", "0")],
+    [
+        ("HTTP_PORT", "0"),
+        ("HTTP_PORT", "65536"),
+        ("HTTP_PORT", "http"),
+        ("GATEWAY_PROCESSES", "0"),
+        ("ALERTS_PROCESSES", "65"),
+    ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
     text = refusal(**{name: value})
@@ -65,6 +71,15 @@ def test_the_installed_services_are_the_programs_in_order(tmp_path: Path) -> Non
 def test_several_gateway_processes_have_names_and_indices() -> None:
     names = [(p.name, p.index) for p in processes_of(settings(GATEWAY_PROCESSES="3"))]
     assert names[2:] == [("gateway", 0), ("gateway-1", 1), ("gateway-2", 2)]
+
+
+def test_several_processes_of_alerts_have_names_and_indices() -> None:
+    found = read_settings({"TRADEWIND_ALERTS_PROCESSES": "2"}, known=("alerts", "gateway"))
+    assert [(p.service, p.name, p.index) for p in processes_of(found)] == [
+        ("alerts", "alerts", 0),
+        ("alerts", "alerts-1", 1),
+        ("gateway", "gateway", 0),
+    ]
 
 
 def test_a_secret_reaches_its_owner_only() -> None:
