@@ -162,8 +162,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         plans = PlansFile(config.plans_file, base.clock)
         callers = Callers(identities.principal, house.account, config.public_url)
         documentation = Documentation(document)
-        agents = _agents_door(config, base, callers, documentation)
-        stack.push_async_callback(agents.close)
+        agents = await _open_agents(config, base, callers, documentation, health, stack)
         door = Door(
             Ports(
                 bus=base.bus,
@@ -200,13 +199,10 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         await limiter.start()
         stack.push_async_callback(limiter.stop)
         await feed.start()
-        await agents.start()
         await _hear_token_prices(base, stream, door, stack)
         views.start()
         stream.start()
         await _listen(door, listener, tls, stream, feeds, stack)
-        warming = asyncio.create_task(agents.warm(lambda: _is_ready(health)), name="agents")
-        stack.callback(warming.cancel)
         await _fetch_keys(tokens)
         yield App()
 
@@ -252,24 +248,33 @@ def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base:
     )
 
 
-def _agents_door(config: Config, base: Bare, callers: Callers, documentation: Documentation) -> McpDoor:
+async def _open_agents(
+    config: Config,
+    base: Bare,
+    callers: Callers,
+    documentation: Documentation,
+    health: Health,
+    stack: AsyncExitStack,
+) -> McpDoor:
     tools = tools_of(ENDPOINTS)
     named = {urlsplit(config.public_url).hostname, config.http_host, "localhost"}
 
     async def instruments() -> bytes:
         return await base.bus.request_bytes(ASSETS, encode(AssetsAsk(login=0, group=NO_ACCOUNT_GROUP)))
 
-    return McpDoor(
+    async def is_ready() -> bool:
+        return (await health.readiness(traffic=False)).ready
+
+    door = McpDoor(
         callers.verify,
         tools,
         Shelf(tools=tools, rows=ENDPOINTS, page=documentation.text, instruments=instruments),
         frozenset(name.lower() for name in named if name),
         base.bus,
     )
-
-
-async def _is_ready(health: Health) -> bool:
-    return (await health.readiness(traffic=False)).ready
+    stack.push_async_callback(door.close)
+    await door.start(is_ready)
+    return door
 
 
 async def _hear_token_prices(base: Bare, stream: Stream, door: Door, stack: AsyncExitStack) -> None:

@@ -106,15 +106,17 @@ class McpDoor:
         self._bus = bus
         self._watches = Watches()
         self._agents: Agents | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Hear which calls are taken back: that may be said to another process than the one at work."""
+    async def start(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        """Hear which calls are taken back: that may be said to another process than the one at work. Be warm
+        once the house is ready."""
         await self._bus.subscribe(CALL_TAKEN_BACK.pattern, self._on_taken_back)
+        self._warming = asyncio.create_task(self._warm(is_ready), name="agents")
 
-    async def warm(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
-        """Load the SDK once the house is ready, so that the first agent need not wait for that, and the
-        start of the house neither."""
+    async def _warm(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
+        """Load the SDK, so that neither the first agent waits for that, nor the start of the house."""
         while True:
             if await is_ready():
                 break
@@ -125,6 +127,8 @@ class McpDoor:
 
     async def close(self) -> None:
         """Take no more."""
+        if self._warming is not None:
+            self._warming.cancel()
         if self._agents is not None:
             await self._agents.close()
 

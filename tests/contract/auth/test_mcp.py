@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from services.gateway.endpoints import ENDPOINTS
 from services.gateway.mcp.catalogue import KEY_ARGUMENT, tools_of
 from tests.contract.auth.oauth_client import App, Browser, query_of
 from tests.contract.auth.people import Answer, Caller, Town
+from tests.house import House
 
 TOOLS = tools_of(ENDPOINTS)
 MODERN = "2026-07-28"
@@ -145,6 +146,13 @@ async def test_resources_and_prompts_can_be_read(town: Town) -> None:
             needed = [argument.name for argument in prompt.arguments or () if argument.required]
             with pytest.raises(MCPError):
                 await client.get_prompt(prompt.name, dict.fromkeys(needed[1:], "x"))
+
+
+async def test_the_door_is_warm_before_the_first_agent_comes(
+    stack: House, eventually: Callable[..., Any]
+) -> None:
+    log = stack.running["gateway-0"].log
+    await eventually(lambda: "the agents' door is warm" in log.read_text(), timeout_s=30)
 
 
 # ── who may ──
