@@ -32,6 +32,7 @@ class SyntheticFeed:
         self._market = market
         self._past = past
         self._clock = clock
+        self._quoted = False  # since this process began
 
     async def run(self, sink: Sink) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -48,6 +49,7 @@ class SyntheticFeed:
             ticks = self.due(given_ms, now_ms)
             if ticks:
                 await sink.quotes(ticks, {"ms": now_ms})
+                self._quoted = True
                 given_ms = now_ms
                 self._past.reached(now_ms)
             wait_ms = self._market.next_tick_ms(max(given_ms, now_ms)) - self._clock.now_ms()
@@ -58,4 +60,5 @@ class SyntheticFeed:
         return list(self._market.ticks(given_ms, now_ms))
 
     def problem(self) -> str | None:
-        return None
+        """A house is not ready before it has prices: until then every order would be refused."""
+        return None if self._quoted else f"feed {self.source}: candles are caught up, no quote yet"

@@ -30,6 +30,10 @@ async def has_a_year(rig: Rig) -> bool:
     return bool(done == "true")
 
 
+async def is_ready(rig: Rig) -> bool:
+    return not [said for problem in rig.app.problems if (said := await problem())]
+
+
 async def stored(database: Database, frame: str, symbol: str = "BTC/USDT") -> list[tuple[Any, ...]]:
     async with database.connection() as connection:
         rows = await connection.fetch(
@@ -46,7 +50,9 @@ async def test_a_first_start_has_quotes_at_once_and_then_a_year_that_agrees_in_e
     market_database: Database, bus: NatsBus, eventually: Any
 ) -> None:
     async with open_rig(market_database, bus, feed="synthetic") as rig:
+        assert not await is_ready(rig), "nobody can trade before there is a price"
         await eventually(lambda: len(rig.frames) >= 12)
+        await eventually(lambda: is_ready(rig))
         assert {frame[6] for _, frame in rig.frames[:12]} == {1}
         await eventually(lambda: has_a_year(rig), timeout_s=60)
     hours = await stored(market_database, "1h")
