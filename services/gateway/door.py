@@ -63,6 +63,7 @@ log = structlog.get_logger()
 Local = Callable[[Any, Caller], Awaitable[Reply]]
 McpHandler = Callable[[Any, Caller, Perform, Line], Awaitable[Reply]]
 StreamHandler = Callable[[web.BaseRequest, Upgrade], Awaitable[web.StreamResponse]]
+FollowHandler = Callable[[web.BaseRequest, Any, Caller, Mapping[str, str]], Awaitable[web.StreamResponse]]
 
 BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
 BODY_S_PER_BYTE = 1 / 65_536
@@ -102,6 +103,7 @@ class Ports:
     locals: Mapping[str, Local]
     stream: StreamHandler
     feed_socket: StreamHandler
+    signal_feed: FollowHandler
     mcp: McpHandler
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
@@ -123,6 +125,7 @@ class _Call:
     route: str = metrics.UNMATCHED
     address: str = ""
     cookies: list[str] = field(default_factory=list)
+    follows: int = 0  # the status of an answer that is a stream
     paced: Paced | None = None
     watch: Watch | None = None
 
@@ -154,7 +157,7 @@ class Door:
         except Exception:
             log.exception("request failed", route=call.route, request_id=call.request_id)
             response = self._refusal(call, InternalError())
-        if not isinstance(response, web.WebSocketResponse):
+        if not isinstance(response, web.WebSocketResponse) and call.follows != response.status:
             seconds = self._ports.clock.monotonic_s() - begun_s
             metrics.observe(call.route, response.status, seconds)
             telemetry.span(f"http {call.route}", seconds, status=response.status, request_id=call.request_id)
@@ -205,6 +208,11 @@ class Door:
         caller = await ports.callers.resolve(row, principal, token, asked)
         if row.metered is not None or row.headers or row.raw or row.keyless:
             caller = replace(caller, sent=self._sent(call, row, body))
+        if row.local == "signal_feed":
+            call.follows = 200  # it lasts as long as the client likes: no time to answer
+            paced = call.paced.headers if call.paced else {}
+            headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **paced}
+            return await ports.signal_feed(request, asked, caller, headers)
         if row.local == "mcp":
             line = Line(request, {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **surface.headers})
             reply = await ports.mcp(asked, caller, partial(self._perform, call), line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from libs.common.telemetry import exemplar
 from services.gateway.endpoints import ENDPOINTS
@@ -52,6 +52,8 @@ TOKENS = Counter(
 TOOLS = Counter(
     "tradewind_gateway_tool_calls_total", "Tools called by agents, by what came of it", ["tool", "outcome"]
 )
+
+SIGNAL_STREAMS = Gauge("tradewind_gateway_signal_subscriptions", "Streams of signals that are open")
 
 UNMATCHED = "unmatched"
 REASONS = ("body", "limit", "method", "path", "permission", "protocol", "token")

@@ -76,6 +76,7 @@ from services.gateway.pages.site import Site
 from services.gateway.requests import RequestReader
 from services.gateway.router import Router
 from services.gateway.server import HttpServer, bind, describe, raise_file_limit, tls_context
+from services.gateway.signal_stream import SignalStreams
 from services.gateway.socket import Replay, StreamPorts, SymbolView
 from services.gateway.stream import Stream
 from services.gateway.token_feed import TokenFeed, token_channel
@@ -148,7 +149,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         house = House(base.bus)
         tokens = Tokens(house, base.clock)
         identities = Identities(tokens, base.clock, of_key=house.of_key, of_cookie=house.of_cookie)
-        stream, feed, views, feeds = _open_stream(house, tokens, identities, config, base, stack)
+        stream, feed, views, feeds, signals = _open_stream(house, tokens, identities, config, base, stack)
         tables = _tables(config, base, stack)
         limiter = Limiter(tables, base.bus, base.clock, on_asked=metrics.limit_asked)
         metering = Metering(base.bus)
@@ -187,6 +188,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 mcp=agents.handle,
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
                 feed_socket=lambda request, upgrade: feeds.handle(cast(web.Request, request), upgrade),
+                signal_feed=signals.handle,
                 refresh_market=lambda: house.market_changed(views),
                 learn_revocations=tokens.learn_revocations,
                 follow_account=house.account_changed,
@@ -202,7 +204,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         await _hear_token_prices(base, stream, door, stack)
         views.start()
         stream.start()
-        await _listen(door, listener, tls, stream, feeds, stack)
+        await _listen(door, listener, tls, (stream, feeds, signals), stack)
         await _fetch_keys(tokens)
         yield App()
 
@@ -211,17 +213,17 @@ async def _listen(
     door: Door,
     listener: socket.socket,
     tls: ssl.SSLContext | None,
-    stream: Stream,
-    feeds: FeedSockets,
+    sockets: tuple[Stream, FeedSockets, SignalStreams],
     stack: AsyncExitStack,
 ) -> None:
     """Take connections; at the end the sockets go first."""
-    await feeds.start()
+    for one in sockets[1:]:
+        await one.start()
     server = HttpServer(door)
     await server.start(listener, tls)
 
     async def end_sockets() -> None:
-        await asyncio.gather(stream.close(), feeds.close())
+        await asyncio.gather(*(one.close() for one in sockets))
 
     stack.push_async_callback(server.stop, end_sockets)
     log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
@@ -291,7 +293,7 @@ def _open_stream(
     config: Config,
     base: Bare,
     stack: AsyncExitStack,
-) -> tuple[Stream, Feed, Views, FeedSockets]:
+) -> tuple[Stream, Feed, Views, FeedSockets, SignalStreams]:
     async def view(principal: Principal, login: int | None) -> SymbolView:
         if login is None and not principal.group:  # no account was chosen yet: what the first one sees
             login = principal.logins[0] if principal.logins else None
@@ -306,6 +308,7 @@ def _open_stream(
         tokens.revoke(fact)
         stream.revoke(lambda principal: not tokens.allows(principal))
         feeds.revoke(lambda principal: not tokens.allows(principal))
+        signals.revoke(lambda principal: not tokens.allows(principal))
 
     def changed(person: PersonChanged) -> None:
         identities.changed(person)
@@ -314,6 +317,7 @@ def _open_stream(
     ports = StreamPorts(authenticate=identities.of_socket, view=view, history=history, public=token_channel)
     stream = Stream(ports, clock=base.clock)
     feeds = FeedSockets(base.bus, identities.of_socket)
+    signals = SignalStreams(base.bus, base.clock, base.ids, metered=config.metering == "on")
     views = Views(house.group_view, stream.rebind)
     feed = Feed(
         base.bus,
@@ -327,7 +331,7 @@ def _open_stream(
     stack.callback(REGISTRY.unregister, stream.gauges)
     stack.callback(views.stop)
     stack.callback(feed.stop)
-    return stream, feed, views, feeds
+    return stream, feed, views, feeds, signals
 
 
 async def _fetch_keys(tokens: Tokens) -> None:

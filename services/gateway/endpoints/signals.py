@@ -2,7 +2,8 @@
 and staff's registry of assets.
 
 What goes beyond the reference: ``symbol``, ``timeframe``, ``trigger``, ``minConfidence``, ``since``,
-``cursor``, ``include=evidence``, one signal by id, performance, bullishness.
+``cursor``, ``include=evidence``, one signal by id, performance, bullishness, a stream of events, texts that
+callers send.
 """
 
 from __future__ import annotations
@@ -18,7 +19,18 @@ from libs.common.errors import InvalidData
 from libs.common.messages import signals as m
 from libs.common.principal import SessionType
 from services.gateway.endpoints.metered import Cost, Metered
-from services.gateway.endpoints.row import ADMIN_ONLY, KIB, Access, Answer, Caller, Endpoint, NoRequest, staff
+from services.gateway.endpoints.row import (
+    ADMIN_ONLY,
+    KIB,
+    PUBLIC,
+    Access,
+    Answer,
+    Caller,
+    Endpoint,
+    Limit,
+    NoRequest,
+    staff,
+)
 from services.gateway.endpoints.tool import Tool
 
 BASE = "/ai-signal"
@@ -27,6 +39,10 @@ READERS = staff(SessionType.MANAGER, SessionType.DEALER, SessionType.ADMIN)
 MIB = KIB * KIB
 PAGE = 10  # signals that cost one credit
 PRICE = "signals_page"
+FEED = f"{BASE}/feed"
+OPERATION = f"GET {FEED}"
+LAST_EVENT_ID = "last-event-id"
+SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 Text = Annotated[str, Meta(max_length=200)]
 Texts = Annotated[list[Text], Meta(max_length=100)] | Text | None
@@ -57,6 +73,23 @@ class SignalsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     since: Text = ""
     cursor: Text | None = None
     include: Text = ""
+
+
+class FeedRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which signals are told as they are recorded; filters as those of a page, lists as JSON. It begins now,
+    or behind the signal that the header ``Last-Event-ID``, else ``since``, names."""
+
+    chain: Texts = None
+    search: Text = ""
+    tag: Texts = None
+    narrative: Numbers | int | None = None
+    cmc_id: Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)] | None = None
+    sentiment: Texts = None
+    symbol: Text = ""
+    timeframe: Text = ""
+    trigger: Texts = None
+    min_confidence: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    since: Text = ""
 
 
 class SignalRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,13 +133,40 @@ def _evidence(include: str) -> bool:
     return include == "evidence"
 
 
+def _ids(value: Sequence[int] | int | None) -> Sequence[int]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int) else value
+
+
+def feed_filters(request: FeedRequest, caller: Caller) -> m.SignalsAsk:
+    """What a stream of signals asks for."""
+    return m.SignalsAsk(
+        chain=_list(request.chain),
+        search=request.search,
+        tag=_list(request.tag),
+        narrative=_ids(request.narrative),
+        cmc_id=request.cmc_id,
+        sentiment=_list(request.sentiment),
+        symbol=request.symbol,
+        timeframe=request.timeframe,
+        trigger=_list(request.trigger),
+        min_confidence=request.min_confidence,
+        since=caller.sent.headers.get(LAST_EVENT_ID, "").strip()[:200] or request.since,
+    )
+
+
+def _texts(request: NoRequest, caller: Caller) -> m.TextsCall:
+    id_, at, signature = (caller.sent.headers.get(name, "") for name in SIGNED)
+    return m.TextsCall(body=caller.sent.body, id=id_, at=at, signature=signature)
+
+
 def _page(request: SignalsRequest, caller: Caller) -> m.SignalsAsk:
-    narrative = request.narrative
     return m.SignalsAsk(
         chain=_list(request.chain),
         search=request.search or "",
         tag=_list(request.tag),
-        narrative=() if narrative is None else (narrative,) if isinstance(narrative, int) else narrative,
+        narrative=_ids(request.narrative),
         cmc_id=request.cmc_id,
         from_s=request.from_,
         to_s=request.to,
@@ -263,6 +323,36 @@ ROWS = (
         command=subjects.SIGNAL_BULLISHNESS,
         message=lambda request, caller: m.BullishnessAsk(),
         response=m.Bullishness,
+    ),
+    _row(
+        "/feed",
+        "Signals as they are recorded, as server-sent events; a credit for every ten of a connection",
+        description=(
+            "Events `signal` with the signal as data and its id as id: who comes back with `Last-Event-ID` "
+            "misses none. Comments are signs of life. An event `error` says why a stream ends."
+        ),
+        request=FeedRequest,
+        local="signal_feed",
+        response=None,
+        content_type="text/event-stream",
+        headers=(LAST_EVENT_ID,),
+    ),
+    _row(
+        "/texts",
+        "Texts about coins from a caller who signs them (Standard Webhooks); free, closed without a secret",
+        description='`{"texts":[{"id","title","source","publishedAt","url"?,"assets"?}]}`, 500 at most.',
+        method="POST",
+        access=PUBLIC,
+        repeat="idempotent",
+        command=subjects.SIGNAL_TEXTS,
+        message=_texts,
+        response=m.TextsTaken,
+        headers=SIGNED,
+        raw=True,
+        unkeyed=True,
+        body_bytes_max=256 * KIB,
+        limits=(Limit("signal_texts", 120),),
+        errors=("NOT_FOUND", "PERMISSION_DENIED"),
     ),
     _admin(
         "PUT",

@@ -104,8 +104,10 @@ class Signals:
     async def follow(self, ask: m.FollowAsk) -> m.Followed:
         """What was recorded after a position, oldest first."""
         wanted = await self._wanted(ask.filters)
-        at = wanted.since + 1 if ask.position is None else ask.position
-        if not at:
+        at = ask.position
+        if at is None and ask.filters.since:
+            at = wanted.since + 1
+        if at is None:
             return m.Followed(position=len(self._writer.shelf), ids=(), signals=(), more=False)
         wanted = wanted._replace(since=at - 1, told=True)
         found, at = await self._writer.following(wanted, FOLLOWED_MAX)

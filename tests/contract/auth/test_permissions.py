@@ -26,6 +26,7 @@ HOUSE = {
     "GET /docs/answer": "/docs/answer?ask=price+alerts",
     "GET /docs/{page*}": "/docs/README.md",
     "GET /try/{file}": "/try/page.js",
+    "GET /ai-signal/feed": "/ai-signal/feed?since=nothing",  # a good one has no end
 }
 Prepare = Callable[["Cast", Caller], Awaitable[tuple[str, Any]]]
 

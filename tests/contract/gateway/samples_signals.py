@@ -12,6 +12,7 @@ SIGNALS: dict[str, tuple[str, dict[str, Any] | None]] = {
         {"chain": ["ethereum"], "sentiment": "bullish", "search": "50 %", "from": 1_700_000_000},
     ),
     f"GET {BASE}/details/{{id}}": (f"{BASE}/details/00000000-0000-5000-8000-000000000000", None),
+    f"POST {BASE}/texts": (f"{BASE}/texts", {"texts": []}),
     f"GET {BASE}/chains": (f"{BASE}/chains?search=e", None),
     f"GET {BASE}/tags": (f"{BASE}/tags", None),
     f"GET {BASE}/narratives": (f"{BASE}/narratives", None),

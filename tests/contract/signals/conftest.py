@@ -1,4 +1,4 @@
-"""The signals surface on real processes, shared by the tests of a module, with candles of our own."""
+"""The signals surface on real processes, shared by all its tests, with candles of our own."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from tests.integration.scanner.test_signals import bars_of_series
 from tests.servers import NatsServer
 
 BARS = bars_of_series(620)
+LATER = [(bar[0] + 60 * HOUR_MS, *bar[1:]) for bar in bars_of_series(680)[-60:]]
+TEXTS_SECRET = "whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVoxMjM0"
 ASSETS = [
     {
         "cmcId": 1,
@@ -43,7 +45,7 @@ ASSETS = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module")
+@pytest_asyncio.fixture(scope="package")
 async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
     """Everything that answers the surface, with the signals of two coins."""
     await empty_streams(nats)
@@ -51,7 +53,7 @@ async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) ->
         house = House(dsns, nats.url, tmp_path_factory.mktemp("signals"))
         services = ("auth", "market", "billing", "scanner", "gateway")
         try:
-            await house.start(*services, SERVICES=",".join(services))
+            await house.start(*services, SERVICES=",".join(services), TEXTS_SECRET=TEXTS_SECRET)
             town = Town(house)
             admin = await town.admin()
             taken = await admin.done("PUT", "/admin/assets", {"assets": ASSETS})

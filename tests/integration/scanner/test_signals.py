@@ -65,7 +65,19 @@ async def test_live_and_back_filled_signals_are_the_same_and_told_once(rig: Rig)
     assert (again.bars, again.signals, again.new_signals) == (68, len(told), 0)
     more = await rig.ask(subjects.SIGNAL_BACKFILL, m.BackfillAsk(timeframe="1h", cmc_id=BTC))
     assert more.bars == 700 and more.new_signals == more.signals - len(told) > 0
+    # Who follows the record hears what was told, in its order, and not what was back-filled.
+    seen: list[str] = []
+    page = await rig.ask(subjects.SIGNAL_FOLLOW, m.FollowAsk(filters=m.SignalsAsk(), position=0))
+    while page.ids:
+        seen += page.ids
+        ask = m.FollowAsk(filters=m.SignalsAsk(limit=1, offset=3), position=page.position)
+        page = await rig.ask(subjects.SIGNAL_FOLLOW, ask)
     rows = await record(rig)
+    assert seen == [str(row["id"]) for row in told] and page.position == len(rows)
+    now = await rig.ask(subjects.SIGNAL_FOLLOW, m.FollowAsk(filters=m.SignalsAsk()))
+    assert (now.position, now.ids, now.more) == (len(rows), [], False)
+    behind = m.FollowAsk(filters=m.SignalsAsk(since=seen[-2]))
+    assert (await rig.ask(subjects.SIGNAL_FOLLOW, behind)).ids == seen[-1:]
     assert [bytes(row["body"], "utf-8") for row in rows[: len(told)]] == [
         bytes(row["body"], "utf-8") for row in told
     ]

@@ -1,0 +1,188 @@
+"""Signals as they are recorded, as server-sent events (WHATWG HTML 9.2).
+
+An event's id is the signal's: who comes back with ``Last-Event-ID`` gets what was recorded meanwhile, in the
+order of the record, without a hole. Every stream reads the record for itself, so nothing is kept for a slow
+one; who takes nothing for ten seconds is cut. The scanner's word that there is more only wakes: streams also
+ask by themselves. The first of every ten signals of a connection costs a credit; a stream that can't pay
+tells so and ends. A stream ends after an hour, and when its key is revoked: the client comes back by itself.
+
+Never: more than ``STREAMS_MAX`` streams a process or ``PER_CALLER`` a caller; a signal that was not paid for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from libs.common.bus import Bus
+from libs.common.clock import Clock
+from libs.common.errors import AppError, OutcomeUnknown
+from libs.common.ids import Ids
+from libs.common.messages.billing import Charge
+from libs.common.messages.signals import FollowAsk, Followed, SignalsAsk
+from libs.common.principal import Principal
+from libs.common.subjects import CHARGE, SIGNAL_FOLLOW, SIGNALS_GREW
+from services.gateway import metrics
+from services.gateway.endpoints.row import Caller
+from services.gateway.endpoints.signals import OPERATION, PAGE, PRICE, FeedRequest, feed_filters
+from services.gateway.errors import TooFrequent
+from services.gateway.surfaces.signals import SignalsSurface
+from services.gateway.wallets import wallet_of
+
+log = structlog.get_logger()
+
+STREAMS_MAX = 500
+PER_CALLER = 5
+HEARTBEAT_S = 15.0
+ASK_S = 60.0  # so long a lost word may go unnoticed
+LIFETIME_S = 3600.0
+WRITE_S = 10.0
+RETRY_MS = 3000
+_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_SURFACE = SignalsSurface()
+
+
+@dataclass(eq=False)
+class _Stream:
+    """One client. ``position`` is up to where it was told the record."""
+
+    caller: Caller
+    filters: SignalsAsk
+    response: web.StreamResponse
+    position: int = 0
+    given: int = 0
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class SignalStreams:
+    """Every stream of signals of one gateway process."""
+
+    def __init__(self, bus: Bus, clock: Clock, ids: Ids, *, metered: bool) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._ids = ids
+        self._metered = metered
+        self._streams: set[_Stream] = set()
+        self._held: Counter[str] = Counter()  # by whose key or person, those that only begin included
+        self._closed = False
+
+    async def start(self) -> None:
+        """Begin to hear."""
+        await self._bus.subscribe(SIGNALS_GREW.pattern, lambda subject, payload: self._wake())
+
+    async def close(self) -> None:
+        """End every stream."""
+        self._closed = True
+        for stream in self._streams:
+            stream.ended.set()
+        self._wake()
+
+    def revoke(self, matches: Callable[[Principal], bool]) -> None:
+        """End the streams whose owner matches: their key or session is over."""
+        for stream in self._streams:
+            if matches(stream.caller.principal):
+                stream.ended.set()
+                stream.woken.set()
+
+    def _wake(self) -> None:
+        for stream in self._streams:
+            stream.woken.set()
+
+    async def handle(
+        self, request: web.BaseRequest, asked: FeedRequest, caller: Caller, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """One stream, from its request to its end. Raises what is wrong before it begins."""
+        who = wallet_of(caller.principal) or caller.principal.subject
+        if self._closed or self._held.total() >= STREAMS_MAX or self._held[who] >= PER_CALLER:
+            raise TooFrequent("there are too many streams of signals", retry_after_s=30, limit=PER_CALLER)
+        self._held[who] += 1
+        try:
+            filters = feed_filters(asked, caller)
+            first = await self._bus.request(SIGNAL_FOLLOW, FollowAsk(filters=filters))
+            response = web.StreamResponse(headers={**headers, **_HEADERS})
+            await response.prepare(request)
+            stream = _Stream(caller, filters, response)
+            self._streams.add(stream)
+            metrics.SIGNAL_STREAMS.inc()
+            try:
+                await self._follow(stream, first)
+            except (ConnectionError, TimeoutError):
+                if request.transport is not None:
+                    request.transport.abort()  # a peer that does not read would keep it for ever
+            finally:
+                self._streams.discard(stream)
+                metrics.SIGNAL_STREAMS.dec()
+            return response
+        finally:
+            self._held[who] -= 1
+            if not self._held[who]:
+                del self._held[who]
+
+    async def _follow(self, stream: _Stream, page: Followed) -> None:
+        until_s = self._clock.monotonic_s() + LIFETIME_S
+        await self._write(stream, f"retry: {RETRY_MS}\n\n".encode())
+        try:
+            while not stream.ended.is_set():
+                for id_, signal in zip(page.ids, page.signals, strict=True):
+                    await self._give(stream, id_, bytes(signal))
+                stream.position = page.position
+                if not page.more:
+                    await self._wait(stream, until_s)
+                if stream.ended.is_set():
+                    break
+                ask = FollowAsk(filters=stream.filters, position=stream.position)
+                page = await self._bus.request(SIGNAL_FOLLOW, ask)
+        except AppError as e:
+            _, body = _SURFACE.render(e)
+            await self._write(stream, b"event: error\ndata: " + msgspec.json.encode(body) + b"\n\n")
+        with contextlib.suppress(ConnectionError):
+            await stream.response.write_eof()
+
+    async def _give(self, stream: _Stream, id_: str, signal: bytes) -> None:
+        """One signal; the first of every ten is paid for before it goes out."""
+        if self._metered and stream.given % PAGE == 0:
+            await self._charge(stream)
+        stream.given += 1
+        await self._write(stream, f"id: {id_}\nevent: signal\ndata: ".encode() + signal + b"\n\n")
+
+    async def _charge(self, stream: _Stream) -> None:
+        charge = Charge(
+            request_id=self._ids.event_id(),
+            operation=OPERATION,
+            wallet=wallet_of(stream.caller.principal),
+            price=PRICE,
+            units=1,
+        )
+        try:
+            await self._bus.request(CHARGE, charge)
+        except OutcomeUnknown:
+            await self._bus.request(CHARGE, charge)  # the same charge: it counts once
+
+    async def _wait(self, stream: _Stream, until_s: float) -> None:
+        """Until there may be more, with signs of life meanwhile."""
+        asks_s = self._clock.monotonic_s() + ASK_S
+        while not stream.ended.is_set():
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await stream.woken.wait()
+                stream.woken.clear()
+                return
+            except TimeoutError:
+                await self._write(stream, b": \n\n")
+            now_s = self._clock.monotonic_s()
+            if now_s >= until_s:
+                stream.ended.set()
+            if now_s >= asks_s:
+                return
+
+    async def _write(self, stream: _Stream, data: bytes) -> None:
+        async with asyncio.timeout(WRITE_S):
+            await stream.response.write(data)
