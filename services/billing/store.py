@@ -19,6 +19,10 @@ log = structlog.get_logger()
 QUERIES = load_queries(Path(__file__).parent / "sql/queries.sql")
 
 
+class RowsMoved(Exception):
+    """Another process wrote the same rows first: they must be read and decided on again."""
+
+
 class Key(NamedTuple):
     """A key auth made, and what its making gave."""
 
@@ -67,7 +71,7 @@ class Store:
                 await self._hold(db, book, now_ms)
             else:
                 await self.write(db, book, entries, now_ms, plans)
-        except asyncpg.PostgresError as e:
+        except (asyncpg.PostgresError, RowsMoved) as e:
             log.debug("a batch is decided on its rows", error=str(e))
             return False
         return True
@@ -80,7 +84,7 @@ class Store:
     async def write(
         self, tx: Connection, book: Book, entries: Sequence[Charges], now_ms: int, plans: str
     ) -> None:
-        """What a batch did, in one statement."""
+        """What a batch did, in one statement; RowsMoved when another process has made one of its calls."""
         refs = {charges.wallet: charges.ref for charges in entries}
         added = [_added(call, refs) for call in book.added.values()]
         ended = [
@@ -90,18 +94,21 @@ class Store:
         moved = [(w.name, w.balance_micros, w.held_micros, *w.was) for w in _moved(book)]
         counted = [(*key, book.quotas[key]) for key in sorted(book.counted)]
         postings = [(c.ref, *posting) for c in entries for posting in c.postings]
-        await tx.execute(
-            QUERIES["write"],
-            now_ms,
-            *_columns(added, 10),
-            *_columns(ended, 5),
-            *_columns(moved, 5),
-            *_columns(counted, 4),
-            _usage(book.charged_calls),
-            list(refs.values()),
-            plans,
-            *_columns(postings, 3),
-        )
+        try:
+            await tx.execute(
+                QUERIES["write"],
+                now_ms,
+                *_columns(added, 10),
+                *_columns(ended, 5),
+                *_columns(moved, 5),
+                *_columns(counted, 4),
+                _usage(book.charged_calls),
+                list(refs.values()),
+                plans,
+                *_columns(postings, 3),
+            )
+        except asyncpg.UniqueViolationError as e:
+            raise RowsMoved(str(e)) from e
 
     async def wallet(self, db: Connection, name: str) -> Wallet:
         """One wallet; an empty one where there is none."""

@@ -24,7 +24,7 @@ from services.billing import ledger, metrics
 from services.billing.ledger import Account
 from services.billing.memory import Memory
 from services.billing.meter import Book, Outcome, Request, quotas_of, wallets_of
-from services.billing.store import Charges, Store
+from services.billing.store import Charges, RowsMoved, Store
 
 log = structlog.get_logger()
 
@@ -100,7 +100,13 @@ class Batcher:
 
     async def _commit(self, requests: Sequence[Request]) -> list[Result]:
         results = await self._from_memory(requests)
-        return results if results is not None else await self._from_rows(requests)
+        if results is not None:
+            return results
+        try:
+            return await self._from_rows(requests)
+        except RowsMoved:  # the call that came in between is committed: this time it is found
+            metrics.reread.inc()
+            return await self._from_rows(requests)
 
     async def _from_memory(self, requests: Sequence[Request]) -> list[Result] | None:
         """One statement, where every row is remembered; None when the rows must be read."""
