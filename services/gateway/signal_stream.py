@@ -31,7 +31,7 @@ from libs.common.principal import Principal
 from libs.common.subjects import CHARGE, SIGNAL_FOLLOW, SIGNALS_GREW
 from services.gateway import metrics
 from services.gateway.endpoints.row import Caller
-from services.gateway.endpoints.signals import OPERATION, PAGE, PRICE, FeedRequest, feed_filters
+from services.gateway.endpoints.signals import OPERATION, PAGE, PRICE, SignalFeedRequest, feed_filters
 from services.gateway.errors import TooFrequent
 from services.gateway.surfaces.signals import SignalsSurface
 from services.gateway.wallets import wallet_of
@@ -97,7 +97,7 @@ class SignalStreams:
             stream.woken.set()
 
     async def handle(
-        self, request: web.BaseRequest, asked: FeedRequest, caller: Caller, headers: Mapping[str, str]
+        self, request: web.BaseRequest, asked: SignalFeedRequest, caller: Caller, headers: Mapping[str, str]
     ) -> web.StreamResponse:
         """One stream, from its request to its end. Raises what is wrong before it begins."""
         who = wallet_of(caller.principal) or caller.principal.subject

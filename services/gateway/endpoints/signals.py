@@ -75,7 +75,7 @@ class SignalsRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     include: Text = ""
 
 
-class FeedRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class SignalFeedRequest(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Which signals are told as they are recorded; filters as those of a page, lists as JSON. It begins now,
     or behind the signal that the header ``Last-Event-ID``, else ``since``, names."""
 
@@ -139,7 +139,7 @@ def _ids(value: Sequence[int] | int | None) -> Sequence[int]:
     return (value,) if isinstance(value, int) else value
 
 
-def feed_filters(request: FeedRequest, caller: Caller) -> m.SignalsAsk:
+def feed_filters(request: SignalFeedRequest, caller: Caller) -> m.SignalsAsk:
     """What a stream of signals asks for."""
     return m.SignalsAsk(
         chain=_list(request.chain),
@@ -331,7 +331,7 @@ ROWS = (
             "Events `signal` with the signal as data and its id as id: who comes back with `Last-Event-ID` "
             "misses none. Comments are signs of life. An event `error` says why a stream ends."
         ),
-        request=FeedRequest,
+        request=SignalFeedRequest,
         local="signal_feed",
         response=None,
         content_type="text/event-stream",
