@@ -410,6 +410,27 @@ class PerformanceRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     insufficient: bool
 
 
+class CalibrationStep(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Of the signals from this confidence on, until the next step's, so many were right."""
+
+    confidence: float
+    hit_rate: float
+    n: int
+
+
+class CalibrationRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How often signals of a confidence are right, of one timeframe after one horizon: an isotonic fit, from
+    200 outcomes on. ``brier`` is that of the later half of the outcomes as they were told,
+    ``brierCalibrated`` by a fit over the earlier half."""
+
+    timeframe: str
+    horizon: str
+    n: int
+    steps: Sequence[CalibrationStep]
+    brier: float
+    brier_calibrated: float
+
+
 class SignalPerformance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """``GET /ai-signal/performance``. ``headHash`` commits to every signal recorded so far."""
 
@@ -418,6 +439,7 @@ class SignalPerformance(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     head_hash: str
     cost_pct: float
     disclaimer: str
+    calibration: Sequence[CalibrationRow] = ()
 
 
 class CoinBullishness(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

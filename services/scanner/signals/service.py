@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,6 +21,7 @@ from services.scanner.rings import bars_of_columns
 from services.scanner.rounding import rounded
 from services.scanner.signals.assets import checked
 from services.scanner.signals.bullishness import bullishness
+from services.scanner.signals.calibration import Calibration, calibration_of
 from services.scanner.signals.feeds.inbox import Inbox
 from services.scanner.signals.performance import (
     COST,
@@ -43,6 +45,7 @@ FOLLOWED_MAX = 20
 SECONDS_MAX = 1e11  # a later second is taken for milliseconds sent by mistake
 LEAN_MS = 7 * DAY_MS  # what is older weighs below 1 %
 BASES_MS = 600_000  # how long baselines are kept
+KEPT_MAX = 64  # answers about performance
 DECIMALS = 4  # of shares and of per cent
 _encode = msgspec.json.Encoder().encode
 
@@ -70,6 +73,10 @@ class Signals:
         self._clock = clock
         self._bases: dict[tuple[int, str, int], Base] = {}
         self._bases_ms = -BASES_MS
+        self._bases_of = 0
+        self._measuring = asyncio.Lock()
+        self._measured_at = (0, 0)
+        self._kept: dict[m.OutcomesAsk, tuple[list[m.PerformanceRow], list[m.CalibrationRow]]] = {}
 
     async def ready(self) -> None:
         """Wait until what is stored was read."""
@@ -199,25 +206,46 @@ class Signals:
         """What became of signals, by trigger, timeframe, sentiment and horizon."""
         if ask.timeframe and ask.timeframe not in BY_NAME:
             raise SignalsUnreadable(f"timeframe: is none of {' '.join(BY_NAME)}")
-        frame_id = BY_NAME[ask.timeframe].id if ask.timeframe else None
-        names = {id_: frame.name for id_, frame in BY_ID.items()}
         async with self._database.connection() as connection:
-            tallies = await self._store.tallies(connection, frame_id, ask.cmc_id or None, names)
             _, head = await self._store.head(connection)
-        groups = groups_of(tallies, await self._baselines() if tallies else {})
+        rows, calibration = await self._measured(ask)
         return m.SignalPerformance(
-            rows=[_row(group) for group in groups],
+            rows=rows,
             signals=len(self._writer.shelf),
             head_hash=head,
             cost_pct=100.0 * COST,
             disclaimer=DISCLAIMER,
+            calibration=calibration,
         )
+
+    async def _measured(self, ask: m.OutcomesAsk) -> tuple[list[m.PerformanceRow], list[m.CalibrationRow]]:
+        """What outcomes say, counted anew when there are others."""
+        async with self._measuring:
+            state = len(self._writer.shelf), self._writer.outcomes
+            if state != self._measured_at or len(self._kept) >= KEPT_MAX:
+                self._measured_at, self._kept = state, {}
+            if ask not in self._kept:
+                self._kept[ask] = await self._measure(ask)
+            return self._kept[ask]
+
+    async def _measure(self, ask: m.OutcomesAsk) -> tuple[list[m.PerformanceRow], list[m.CalibrationRow]]:
+        frame_id = BY_NAME[ask.timeframe].id if ask.timeframe else None
+        names = {id_: frame.name for id_, frame in BY_ID.items()}
+        async with self._database.connection() as connection:
+            tallies = await self._store.tallies(connection, frame_id, ask.cmc_id or None, names)
+            halves = await self._store.calibration(connection, frame_id, ask.cmc_id or None)
+        groups = groups_of(tallies, await self._baselines() if tallies else {})
+        fits = {key: calibration_of(*both) for key, both in sorted(halves.items())}
+        return [_row(group) for group in groups], [
+            _calibrated(names[frame], hours, one) for (frame, hours), one in fits.items() if one is not None
+        ]
 
     async def _baselines(self) -> Mapping[tuple[int, str, int], Base]:
         """What any bar did on the markets that have signals, over the time of their signals."""
         now_ms = self._clock.now_ms()
-        if now_ms - self._bases_ms < BASES_MS:
+        if now_ms - self._bases_ms < BASES_MS and self._bases_of == len(self._writer.shelf):
             return self._bases
+        signals = len(self._writer.shelf)
         async with self._database.connection() as connection:
             spans = await self._store.spans(connection)
         found: dict[tuple[int, str, int], Base] = {}
@@ -232,7 +260,7 @@ class Signals:
                 base = base_of(bars, step_of(frame), hours)
                 if base is not None:
                     found[span["cmc_id"], frame.name, hours] = base
-        self._bases, self._bases_ms = found, now_ms
+        self._bases, self._bases_ms, self._bases_of = found, now_ms, signals
         return found
 
     async def bullishness(self, ask: m.BullishnessAsk) -> m.Bullishness:
@@ -344,6 +372,22 @@ def _row(group: Group) -> m.PerformanceRow:
         mean_mae_pct=_pct(group.mae),
         brier=_part(group.brier),
         insufficient=group.n < ENOUGH,
+    )
+
+
+def _calibrated(timeframe: str, hours: int, found: Calibration) -> m.CalibrationRow:
+    return m.CalibrationRow(
+        timeframe=timeframe,
+        horizon=f"{hours}h",
+        n=found.n,
+        steps=[
+            m.CalibrationStep(
+                confidence=rounded(step.confidence, 2), hit_rate=rounded(step.rate, DECIMALS), n=step.n
+            )
+            for step in found.steps
+        ],
+        brier=rounded(found.brier, DECIMALS),
+        brier_calibrated=rounded(found.brier_calibrated, DECIMALS),
     )
 
 

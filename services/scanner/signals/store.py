@@ -11,6 +11,7 @@ import msgspec
 from libs.common.db import Connection, Record, load_queries
 from libs.common.ids import Uuid
 from services.scanner.signals.assets import Asset
+from services.scanner.signals.calibration import Bin
 from services.scanner.signals.generation import Memory
 from services.scanner.signals.performance import HORIZONS, Outcome, Tally
 from services.scanner.signals.record import Entry
@@ -162,6 +163,16 @@ class SignalStore:
         """Sums of outcomes; ``names`` of timeframes by id."""
         rows = await connection.fetch(QUERIES["tallies"], timeframe_id, cmc_id)
         return [Tally(row["trigger"], names[row["timeframe"]], *tuple(row)[2:]) for row in rows]
+
+    async def calibration(
+        self, connection: Connection, timeframe_id: int | None, cmc_id: int | None
+    ) -> dict[tuple[int, int], tuple[list[Bin], list[Bin]]]:
+        """(timeframe id, horizon) → outcomes by confidence, of the earlier and of the later half."""
+        found: dict[tuple[int, int], tuple[list[Bin], list[Bin]]] = {}
+        for row in await connection.fetch(QUERIES["calibration"], timeframe_id, cmc_id):
+            halves = found.setdefault((row["timeframe"], row["horizon"]), ([], []))
+            halves[row["half"] - 1].append(Bin(row["confidence"], row["n"], row["hits"]))
+        return found
 
     async def spans(self, connection: Connection) -> list[Record]:
         """From when to when there are signals, by asset, market and timeframe."""

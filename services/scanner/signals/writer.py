@@ -73,6 +73,7 @@ class Writer:
         self._lock = asyncio.Lock()
         self._loaded = self._sound = False
         self.shelf = Shelf()
+        self.outcomes = 0  # how often outcomes were written
         self.assets: dict[int, Asset] = {}
         self.names: dict[str, dict[str, int]] = {}
         self.places: dict[Place, tuple[int, Memory]] = {}
@@ -211,6 +212,7 @@ class Writer:
         async with self._database.transaction() as tx:
             await self._check(tx)
             await self._store.add_outcomes(tx, came)
+        self.outcomes += 1
 
     async def _check(self, tx: Connection) -> None:
         """Only the process that owns the scanner writes."""

@@ -150,6 +150,17 @@ SELECT t.trigger, s.timeframe, s.sentiment, o.horizon, s.cmc_id, count(*) AS n,
  WHERE ($1::smallint IS NULL OR s.timeframe = $1) AND ($2::int IS NULL OR s.cmc_id = $2)
  GROUP BY 1, 2, 3, 4, 5;
 
+-- name: calibration
+-- Outcomes that were right or wrong by timeframe, horizon, half in time (1 the earlier) and confidence in
+-- steps of 0.01; null asks for any. $1 timeframe  $2 cmc_id
+SELECT k.timeframe, k.horizon, k.half, k.confidence, count(*) AS n, count(*) FILTER (WHERE k.hit) AS hits
+  FROM (SELECT s.timeframe, o.horizon, o.hit, round(s.confidence::numeric, 2)::float8 AS confidence,
+               ntile(2) OVER (PARTITION BY s.timeframe, o.horizon ORDER BY s.recorded_ms, s.position) AS half
+          FROM scanner.signal AS s JOIN scanner.signal_outcome AS o USING (position)
+         WHERE o.hit IS NOT NULL AND ($1::smallint IS NULL OR s.timeframe = $1)
+           AND ($2::int IS NULL OR s.cmc_id = $2)) AS k
+ GROUP BY 1, 2, 3, 4;
+
 -- name: spans
 -- From when to when the signals of every market are, with their asset.
 SELECT cmc_id, market, timeframe, min(recorded_ms) AS first_ms, max(recorded_ms) AS last_ms

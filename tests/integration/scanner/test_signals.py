@@ -8,15 +8,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from libs.common import subjects
 from libs.common.bus_nats import NatsBus
 from libs.common.clock import ManualClock
 from libs.common.db import Database
 from libs.common.messages import signals as m
+from services.scanner.signals import calibration
 from services.scanner.signals.record import FIRST_HASH, broken_at, iso_ms
 from tests.conftest import wait_until
 from tests.integration.market.rig import START, open_rig
 from tests.integration.scanner.rig import HOUR_MS, Bar, Rig, open_scanner
+from tests.oracles import isotonic
 from tests.series import series
 
 BTC = 1
@@ -88,7 +92,9 @@ async def test_live_and_back_filled_signals_are_the_same_and_told_once(rig: Rig)
     assert len({fact.event_id for fact in facts}) == len(facts)
 
 
-async def test_outcomes_are_those_of_the_bars_that_followed(rig: Rig) -> None:
+async def test_outcomes_are_those_of_the_bars_that_followed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bars = bars_of_series(620)
     await rig.load("BTC/USDT", "1h", bars)
     await looked(rig, bars[-1][0])
@@ -113,7 +119,22 @@ async def test_outcomes_are_those_of_the_bars_that_followed(rig: Rig) -> None:
         assert row["mfe"] == max(0.0, *reached) and row["mae"] == min(0.0, *reached)
         expected = None if row["sentiment"] == "neutral" else sign * row["forward"] > 0.001
         assert row["hit"] is expected
+    assert (await rig.ask(subjects.SIGNAL_PERFORMANCE, m.OutcomesAsk())).calibration == []  # too few
+    monkeypatch.setattr(calibration, "ENOUGH", 4)
     shown = await rig.ask(subjects.SIGNAL_PERFORMANCE, m.OutcomesAsk(timeframe="1h"))
+    fits = {row.horizon: row for row in shown.calibration}
+    told = sorted(
+        (row["recorded_ms"], row["position"], round(row["confidence"], 2), row["hit"])
+        for row in rows
+        if row["horizon"] == 4 and row["hit"] is not None
+    )
+    fitted = isotonic.fitted([(confidence, 1, int(hit)) for *_, confidence, hit in told])
+    assert fits["4h"].n == len(told) == sum(step.n for step in fits["4h"].steps)
+    for step in fits["4h"].steps:
+        assert step.hit_rate == round(float(fitted[step.confidence]), 4)
+    later = told[(len(told) + 1) // 2 :]
+    brier = sum((confidence - hit) ** 2 for *_, confidence, hit in later) / len(later)
+    assert fits["4h"].brier == pytest.approx(brier, abs=5.1e-5)
     n = sum(row.n for row in shown.rows if row.horizon == "4h" and row.trigger == "pattern")
     assert n == sum(1 for row in rows if row["horizon"] == 4 and "pattern" in row["triggers"])
     assert all(row.insufficient == (row.n < 30) for row in shown.rows)
