@@ -40,6 +40,7 @@ log = structlog.get_logger()
 
 CHARGED = "X-Credits-Charged"
 REMAINING = "X-Credits-Remaining"
+QUOTA = "X-Quota-"  # Limit, Remaining, and Reset in Unix seconds
 CREDIT_MICROS = 10_000
 PAYMENT_HEADERS = (("PAYMENT-SIGNATURE", 2), ("X-PAYMENT", 1))
 SETTLE_TRIES = 20
@@ -171,9 +172,10 @@ class Metering:
             log.warning("a charge is late", request_id=order.request_id, error=str(e))
             CHARGES.labels("late").inc()
             self._later(self._settle(capture))
-            return done.reply
+            return with_quota(done.reply, admitted)
         CHARGES.labels("charged").inc()
-        return with_receipt(done.reply, captured)
+        reply = with_quota(done.reply, admitted)
+        return with_receipt(reply, captured) if order.metered.price else reply
 
     async def _charged_after(self, order: Order, act: Act) -> Reply:
         done = await act(order.caller)
@@ -225,6 +227,20 @@ def replace_quota(caller: Caller, admitted: Admitted) -> Caller:
     if admitted.quota is None:
         return caller
     return Caller(caller.principal, caller.login, caller.group, caller.token, caller.sent, admitted.quota)
+
+
+def with_quota(reply: Reply, admitted: Admitted) -> Reply:
+    """The answer with the state of the daily quota this call took from, if it did."""
+    quota = admitted.quota
+    if quota is None:
+        return reply
+    headers = {
+        **reply.headers,
+        f"{QUOTA}Limit": str(quota.limit),
+        f"{QUOTA}Remaining": str(max(quota.limit - quota.used, 0)),
+        f"{QUOTA}Reset": str(quota.resets_ms // 1000),
+    }
+    return reply._replace(headers=headers)
 
 
 def with_receipt(reply: Reply, captured: Captured) -> Reply:

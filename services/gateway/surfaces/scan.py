@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from libs.common.errors import AppError
@@ -89,6 +90,17 @@ class ScanSurface(Surface):
         if code in _KEY_TROUBLE:
             body["recovery"] = KEY_RECOVERY
         return error.http_status, body
+
+    def error_headers(self, error: AppError) -> Mapping[str, str]:
+        """A used up quota is said in headers, too, as every scan says it."""
+        headers = super().error_headers(error)
+        if error.code != "quota_exceeded" or "quota_limit" not in error.meta:
+            return headers
+        quota = {"X-Quota-Limit": str(error.meta["quota_limit"]), "X-Quota-Remaining": "0"}
+        resets_at = error.meta.get("resets_at")
+        if resets_at is not None:
+            quota["X-Quota-Reset"] = str(int(datetime.fromisoformat(resets_at).timestamp()))
+        return {**headers, **quota}
 
     def code_of(self, error: AppError) -> str:
         """Its own codes pass; a write by a page of another origin has a word of its own."""

@@ -58,6 +58,9 @@ async def test_a_card_pays_credit_in_once_whatever_is_repeated(till: Till) -> No
     page = await caller.done("POST", "/v1/topup/stripe", {"amountMicros": 7_500_000})
     assert page["url"] and page["sessionId"] == f"cs_test_{len(till.providers.sessions)}"
     assert till.providers.sessions[-1]["line_items[0][price_data][unit_amount]"] == "750"
+    for name in ("success_url", "cancel_url"):  # where the customer is sent to is a page
+        back = till.providers.sessions[-1][name].removeprefix(till.house.url)
+        assert (await till.town.stranger().call("GET", back)).status == 200
     unpaid = session_of(till, payment_status="unpaid")
     assert (await webhook(till, event_of("checkout.session.completed", **unpaid))).status == 200
     assert await balance(caller) == 50_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from base64 import b64decode
 from contextlib import AsyncExitStack
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from libs.common.subjects import FEED_TOLD
 from services.scanner.catalogue import PATTERNS
 from services.scanner.contexts import visual_code
 from tests.conftest import wait_until
-from tests.contract.auth.people import Caller, Town
+from tests.contract.auth.people import Answer, Caller, Town
 from tests.contract.scan.conftest import BARS, FOUR_HOURS_MS, load, person
 from tests.integration.notifier import receivers
 
@@ -39,6 +40,16 @@ async def refused(
 
 
 # ── scan ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def quota_of(answer: Answer) -> tuple[int, int]:
+    """The quota's limit and rest, as headers say them."""
+    return int(answer.headers["X-Quota-Limit"]), int(answer.headers["X-Quota-Remaining"])
+
+
+def unix_text(iso: str) -> str:
+    """A moment in Unix seconds."""
+    return str(int(datetime.fromisoformat(iso).timestamp()))
 
 
 async def test_a_scan_has_the_contracts_fields_and_counts_in_the_quota(town: Town) -> None:
@@ -66,8 +77,14 @@ async def test_the_sixth_scan_of_a_free_day_is_refused_and_one_that_failed_does_
         if used == 3:
             short = await refused(caller, "GET", "/api/v1/scan?symbol=NEWUSDT&tf=4h")
             assert short[:2] == (422, "insufficient_data")
-        body = await caller.done("GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h")
-        assert (body["quota"]["used"], body["quota"]["limit"]) == (used, 5)
+        answer = await caller.call("GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h")
+        quota = answer.json["quota"]
+        assert (quota["used"], quota["limit"]) == (used, 5)
+        assert quota_of(answer) == (5, 5 - used) and "X-Credits-Charged" not in answer.headers
+        assert answer.headers["X-Quota-Reset"] == unix_text(quota["resets_at"])
+    answer = await caller.call("GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h")
+    assert (answer.status, quota_of(answer)) == (429, (5, 0))
+    assert answer.headers["X-Quota-Reset"] == unix_text(answer.json["meta"]["resets_at"])
     status, code, said = await refused(caller, "GET", "/api/v1/scan?symbol=WAVUSDT&tf=4h")
     assert (status, code) == (429, "quota_exceeded")
     assert said["detail"] == "Daily quota of 5 scans exceeded."
