@@ -108,6 +108,7 @@ class Ports:
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
     follow_account: Callable[[int], Awaitable[None]]
+    forget_people: Callable[[], None]
     tls: bool = False
     public_url: str = ""
     scan_pro_only: bool = False
@@ -417,6 +418,8 @@ class Door:
                 self.open_data.drop()
             if row.changes_market:
                 await ports.refresh_market()
+            if row.changes_person:
+                ports.forget_people()
             if row.changes_account:
                 await ports.follow_account(asked.login)
             status, code = row.status, "OK"

@@ -43,6 +43,7 @@ class Identities:
         self._of_key = of_key
         self._of_cookie = of_cookie
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._changes = 0
 
     async def principal(self, credential: str, *, address: str = "", cookie: bool = False) -> Principal:
         """The caller; NotAuthenticated (or auth's own 401) for nobody. Keys may be bound to addresses."""
@@ -79,9 +80,12 @@ class Identities:
             self._known.move_to_end(digest)
             return known.principal
         self._known.pop(digest, None)
+        changes = self._changes
         principal = await ask()
         if not self._tokens.allows(principal):
             raise NotAuthenticated
+        if changes != self._changes:  # somebody changed while auth answered: it may have been this person
+            return principal
         self._known[digest] = _Known(principal, self._clock.monotonic_s() + REMEMBER_S)
         if len(self._known) > REMEMBERED_MAX:
             self._known.popitem(last=False)
@@ -95,8 +99,14 @@ class Identities:
 
     def changed(self, person: PersonChanged) -> None:
         """Ask again for everything of this person."""
+        self._changes += 1
         self._known = OrderedDict(
             (digest, known)
             for digest, known in self._known.items()
             if known.principal.person_id != person.person_id
         )
+
+    def forget(self) -> None:
+        """Ask again for everybody: staff has changed somebody, and the next call must show it."""
+        self._changes += 1
+        self._known.clear()

@@ -192,6 +192,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 refresh_market=lambda: house.market_changed(views),
                 learn_revocations=tokens.learn_revocations,
                 follow_account=house.account_changed,
+                forget_people=identities.forget,
                 tls=tls is not None,
                 public_url=config.public_url,
                 scan_pro_only=config.scan_pro_only == "on",

@@ -175,6 +175,7 @@ class Endpoint:
     render: Callable[[bytes], Answer] | None = None  # where the owner's reply is not the answer itself
     changes_market: bool = False  # what sockets may see is looked up again before the answer
     changes_account: bool = False  # trading takes over what the account may do before the answer
+    changes_person: bool = False  # this process asks again who everybody is before the answer
     errors: tuple[str, ...] = ()  # codes beyond those every row has
     content_type: str = "application/json"
     unkeyed: bool = False  # takes no Idempotency-Key though it holds no secret: OAuth, MCP, callbacks

@@ -126,3 +126,27 @@ async def test_what_is_no_credential_is_refused_and_not_remembered(
     for _ in range(2):
         with pytest.raises(NotAuthenticated):
             await identities.principal(credential, cookie=cookie)
+
+
+async def test_what_auth_said_before_a_change_is_not_remembered_after_it(made: Made) -> None:
+    identities, auth, _, _ = made
+    await identities.principal(KEY)
+    await identities.principal("session", cookie=True)
+    assert len(auth.asked) == 2
+    identities.forget()
+    asked = auth.of_key
+
+    async def changed_meanwhile(key: str, address: str) -> Principal:
+        answer = await asked(key, address)
+        identities.forget()
+        return answer
+
+    identities._of_key = changed_meanwhile
+    await identities.principal(KEY)
+    identities._of_key = asked
+    await identities.principal(KEY)
+    await identities.principal("session", cookie=True)
+    assert len(auth.asked) == 5
+    await identities.principal(KEY)
+    await identities.principal("session", cookie=True)
+    assert len(auth.asked) == 5
