@@ -44,8 +44,9 @@ from libs.common.bus import (
     raise_remote,
 )
 from libs.common.bus_batch import batch_bytes
+from libs.common.bus_parse import TickParser
 from libs.common.bus_pull import Follower, PullLoop
-from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
+from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable, invariant
 from libs.common.nats_url import server_and_tls
 from libs.common.subjects import Command
 
@@ -79,8 +80,9 @@ class PayloadTooLarge(AppError):
 class NatsBus:
     """See ``libs.common.bus.Bus``."""
 
-    def __init__(self, connection: Client, name: str) -> None:
+    def __init__(self, connection: Client, name: str, parser: TickParser) -> None:
         self._connection = connection
+        self._parser = parser
         self._name = name
         self._replies = bus_requests.Replies(connection, name)
         self._reconnected: list[Callable[[], None]] = []
@@ -103,10 +105,19 @@ class NatsBus:
         async def deliver(message: Msg) -> None:
             callback(message.subject, message.data)
 
-        subscription = await self._connection.subscribe(
-            pattern, cb=deliver, pending_msgs_limit=1_000_000, pending_bytes_limit=TICK_PENDING_BYTES
-        )
-        return self._keep(_Listening(subscription))
+        # nats-py numbers a subscription before it first waits, so ours is the next one; the parser must
+        # know it before a message can come.
+        number = b"%d" % (self._connection._sid + 1)
+        self._parser.direct[number] = callback
+        try:
+            subscription = await self._connection.subscribe(
+                pattern, cb=deliver, pending_msgs_limit=1_000_000, pending_bytes_limit=TICK_PENDING_BYTES
+            )
+        except BaseException:
+            del self._parser.direct[number]
+            raise
+        invariant(b"%d" % subscription._id == number, "a subscription has the number it was expected to have")
+        return self._keep(_Listening(subscription, end=lambda: self._parser.direct.pop(number, None)))
 
     async def request(
         self, command: Command[Q, R], message: Q, *, headers: Mapping[str, str] = NO_HEADERS
@@ -288,9 +299,12 @@ class NatsBus:
 class _Listening:
     """A nats-py subscription as ours."""
 
-    def __init__(self, subscription: Any, serving: _Serving | None = None) -> None:
+    def __init__(
+        self, subscription: Any, serving: _Serving | None = None, end: Callable[[], object] = lambda: None
+    ) -> None:
         self._subscription = subscription
         self._serving = serving
+        self._end = end
         self._stopped = False
 
     async def stop(self) -> None:
@@ -301,6 +315,7 @@ class _Listening:
             await self._subscription.drain()
         except nats.errors.Error as e:  # a closed connection has nothing left to drain
             log.debug("drain ended early", error=str(e))
+        self._end()
         if self._serving is not None:
             await self._serving.idle()
 
@@ -378,6 +393,7 @@ async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None =
 
     server, tls = server_and_tls(url)
     connection = Client()
+    parser = connection._ps = TickParser(connection, on_error)
     connecting = connection.connect(
         servers=[server],
         **({"tls": tls} if tls else {}),
@@ -403,7 +419,7 @@ async def connect(url: str, name: str, *, on_closed: Callable[[], None] | None =
     except TimeoutError as e:
         await connection.close()
         raise ServiceUnavailable(f"NATS does not answer: {failures[-1] if failures else 'no route'}") from e
-    bus = NatsBus(connection, name)
+    bus = NatsBus(connection, name, parser)
     holder.append(bus)
     await bus._replies.start()
     return bus
