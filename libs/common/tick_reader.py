@@ -104,6 +104,38 @@ class _Lane:
         return len(self.raw) + sum(len(run.ticks) for run in self.ready)
 
 
+def in_time(batches: Sequence[Batch]) -> list[Batch]:
+    """The same ticks with the symbols in the order of time, each symbol's still in its own order."""
+    latest: dict[Key, int] = {}
+    ticks: list[tuple[int, int, Batch, Quote]] = []
+    for number, batch in enumerate(batches):
+        key = batch.profile, batch.symbol
+        for tick in batch.ticks:
+            latest[key] = max(latest.get(key, 0), tick.ctm_ms)
+            ticks.append((latest[key], number, batch, tick))
+    ticks.sort(key=lambda at: at[:2])
+    found: list[Batch] = []
+    begun: set[int] = set()
+    last = -1
+    for _, number, batch, tick in ticks:
+        if number == last:
+            found[-1].ticks.append(tick)
+            continue
+        first = number not in begun
+        found.append(
+            Batch(
+                batch.profile,
+                batch.symbol,
+                [tick],
+                batch.merged if first else 0,
+                batch.hole if first else None,
+            )
+        )
+        begun.add(number)
+        last = number
+    return found
+
+
 class TickReader:
     """See the module's text. One per process and service."""
 
@@ -179,6 +211,10 @@ class TickReader:
             for lane in self._lanes.values()
             if lane.seen is not None and (known := lane.newest()) > lane.seen
         }
+
+    def is_fetching(self) -> bool:
+        """Whether ticks of some symbol are under way from market."""
+        return any(lane.fetching for lane in self._lanes.values())
 
     def rewind(self, seen: Mapping[Key, int]) -> None:
         """Pass on again what follows these seqs."""

@@ -28,7 +28,7 @@ from libs.common.errors import AppError, InternalError, OutcomeUnknown, ServiceU
 from libs.common.lease import LeaseLost
 from libs.common.messages.market import GroupList, GroupViewAsk, Quote, SymbolList
 from libs.common.subjects import GROUP_LIST, GROUP_VIEW, SYMBOL_LIST
-from libs.common.tick_reader import TickReader
+from libs.common.tick_reader import Batch, TickReader, in_time
 from services.trading import commands as c
 from services.trading import metrics
 from services.trading.armed import Place
@@ -50,6 +50,7 @@ COMMANDS_MAX = 256  # of one turn
 WAITING_MAX = 10_000  # commands that may wait; more are refused
 CLOCK_S = 1.0  # how often time is told to the accounts
 SEEN_S = 1.0  # how often the place of ticks that led to nothing is written
+HELD_MAX = 100_000  # ticks of before that wait for those of other symbols
 RETRY_S, RETRY_S_MAX = 0.1, 5.0
 ORDERS_AT_HAND = 2_048  # for what ticks do: remainders of simulated partial fills
 FORGET_S, KEPT_MS = 60.0, 26 * 3_600_000  # client order ids are kept for a day at least
@@ -106,6 +107,7 @@ class Desk:
         self._floating = Floating()
         self._committed: dict[int, Account] = {}
         self._waiting: list[_Waiting] = []
+        self._held: list[Batch] = []  # ticks of before that wait for those of other symbols
         self._market_lock = asyncio.Lock()
         self._market_due = asyncio.Event()
         self._clock_s = self._seen_s = self._forgot_s = 0.0
@@ -246,6 +248,7 @@ class Desk:
             self._markets.halt(await self._kept.is_halted(tx))
         judged: Mapping[Place, int] = {(row.profile, row.symbol): row.seq for row in seen}
         self._intake.restore(seen)
+        self._held = []
         self._floor = Floor(self._markets, self._writer.orders.take)
         self._committed = {}
         for account in accounts:
@@ -258,7 +261,7 @@ class Desk:
 
     def _behind(self) -> str:
         """What the desk waits for while ticks are known that were not judged yet."""
-        return _BEHIND if self._reader.lags() else ""
+        return _BEHIND if self._held or self._reader.lags() else ""
 
     async def _hear(self, judged: Mapping[Place, int]) -> Sequence[tuple[str, Quote]]:
         wanted = self._markets.profiles
@@ -326,7 +329,7 @@ class Desk:
         """Ticks, the clock, then the commands."""
         needed = sum(ORDERS_MAX if isinstance(w.asked, c.PlaceLinked) else 2 for w in waiting)
         await self._writer.prepare(needed + ORDERS_AT_HAND)
-        batches = self._reader.take()
+        batches = self._ticks()
         decisions: list[Decision] = []
         if now_s - self._clock_s >= CLOCK_S:
             self._clock_s = now_s
@@ -341,6 +344,22 @@ class Desk:
             log.error("account not judged", login=login, exc_info=defect)
         self._floor.defects.clear()
         return decisions
+
+    def _ticks(self) -> Sequence[Batch]:
+        """The ticks to judge now.
+
+        Those of before that wait to be judged are taken as they came, one symbol beside the other, for what
+        one symbol's tick does may decide what becomes of another's: so what is being fetched is awaited, up
+        to a bound.
+        """
+        batches = self._reader.take()
+        if self._state != _BEHIND:
+            return batches
+        self._held += batches
+        if self._reader.is_fetching() and sum(len(batch.ticks) for batch in self._held) < HELD_MAX:
+            return ()
+        held, self._held = self._held, []
+        return in_time(held)
 
     async def _prepare(self, waiting: Sequence[_Waiting]) -> None:
         """Look up what the commands of this turn need from the tables."""
@@ -403,11 +422,9 @@ class Desk:
             if w.own is not None and isinstance(w.result, Outcome)
         ]
         seen: Sequence[Seen] = ()
-        if now_s - self._seen_s >= SEEN_S:
+        if decisions or now_s - self._seen_s >= SEEN_S:  # what comes of ticks is never judged by them again
             self._seen_s = now_s
             seen = self._intake.dirty()
-        elif decisions:
-            seen = self._intake.dirty(_symbols_of(decisions))
         return Work(decisions, self._committed, seen, client_orders)
 
     def _take_over(self, decisions: Sequence[Decision]) -> None:
@@ -458,16 +475,3 @@ class Desk:
 
 
 _LATER: AppError = ServiceUnavailable("the same client_order_id is under way")
-
-
-def _symbols_of(decisions: Sequence[Decision]) -> set[str]:
-    """The symbols whose place must be written with these decisions: what came of older ticks may not be
-    judged by them again."""
-    found: set[str] = set()
-    for account, outcome in decisions:
-        found.update(account.books)
-        for event in outcome.events:
-            trade = getattr(event, "trade", None)
-            if trade is not None and trade.symbol:
-                found.add(trade.symbol)
-    return found

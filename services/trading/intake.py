@@ -6,15 +6,15 @@ them, at the last spread; of the minutes in which the hole begins and ends only 
 judged in that minute had. Whatever is judged, late or not, is judged as of now: an order fills by the
 server's clock at the price that met it.
 
-The place up to which a symbol was judged is written with every commit that concerns the symbol, and once a
-second otherwise; after a restart judging goes on from there.
+The place up to which a symbol was judged is written with every commit that follows, and once a second
+otherwise; after a restart judging goes on from there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -97,9 +97,9 @@ class Intake:
             self._minutes[profile, quote.symbol] = _unknown(quote)
             self._dirty[profile, quote.symbol] = None
 
-    def dirty(self, symbols: Collection[str] | None = None) -> list[Seen]:
-        """The places to write: of these symbols, or all."""
-        self._writing = [place for place in self._dirty if symbols is None or place[1] in symbols]
+    def dirty(self) -> list[Seen]:
+        """The places to write."""
+        self._writing = list(self._dirty)
         found = []
         for profile, symbol in self._writing:
             quote = self._markets.last[profile, symbol]

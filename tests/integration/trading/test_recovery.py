@@ -180,6 +180,30 @@ async def test_ticks_judged_before_a_crash_are_not_judged_again_for_what_came_af
     assert (await stage.trades())[order]["state"] == 0
 
 
+async def test_ticks_of_several_symbols_are_judged_in_the_order_they_came(stage: Stage) -> None:
+    """The money of the second tick is not there yet when the first one asks for it."""
+    await stage.account()
+    for _ in range(3):
+        await stage.quote("EURUSD", 1.1, 1.1001)
+    await stage.quote("XAUUSD", 2000.0, 2000.1)
+    winner = await stage.buy(volume=600, tp=1.2)
+    waiting = await stage.pending(5, 1990.0, volume=250, symbol="XAUUSD")
+    await stage.stop()
+    await stage.market.put("XAUUSD", 1989.0, 1989.1)  # as of before the third tick of EURUSD
+    await stage.market.put("EURUSD", 1.2, 1.2001)
+    await again(stage)
+    for symbol in ("XAUUSD", "EURUSD"):
+        await stage.judged(symbol)
+    trades = await stage.trades()
+    assert trades[winner]["state"] == 3
+    assert trades[waiting]["cmd"] == 5
+    assert await stage.rows('SELECT deferred FROM trading.trade WHERE "order" = $1', waiting) == [
+        ("RET_TRADE_NO_MONEY",)
+    ]
+    await stage.quote("XAUUSD", 1988.0, 1988.1)
+    assert (await stage.trades())[waiting]["open_price"] == 1988.0
+
+
 async def test_candles_stand_in_for_ticks_that_market_lost(stage: Stage) -> None:
     await stage.account()
     order = await stage.buy(sl=1.09)

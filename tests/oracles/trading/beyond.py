@@ -128,7 +128,10 @@ class Beyond(Model):
         expires_ms: int | None,
     ) -> None:
         self.placing_held = order in self.afters
-        super().modify_pending(now_ms, order, price, sl, tp, expires_ms)
+        try:
+            super().modify_pending(now_ms, order, price, sl, tp, expires_ms)
+        finally:
+            self.placing_held = False
 
     def frozen(self, i: Instrument, row: Row) -> None:
         if row.order not in self.afters:

@@ -15,7 +15,15 @@ from libs.common.bus_memory import MemoryBus, MemoryServer
 from libs.common.errors import AppError, ServiceUnavailable
 from libs.common.messages.market import Quote, Snapshot, Ticks, TicksSince
 from libs.common.subjects import QUOTE, QUOTES_SNAPSHOT, TICKS_SINCE
-from libs.common.tick_reader import MERGE_CHUNK, Batch, Hole, TickReader, merge_run, runs_of
+from libs.common.tick_reader import (
+    MERGE_CHUNK,
+    Batch,
+    Hole,
+    TickReader,
+    in_time,
+    merge_run,
+    runs_of,
+)
 from tests.conftest import wait_until
 
 
@@ -391,3 +399,34 @@ def test_whatever_is_lost_every_tick_arrives_once_in_order_or_is_said_to_be_gone
         await reading.stop()
 
     asyncio.run(run())
+
+
+@given(data=st.data())
+def test_symbols_side_by_side_keep_their_own_order_and_lose_nothing(data: st.DataObject) -> None:
+    """Cut anywhere into batches, ticks of all symbols come out by time; holes and counts once, before the
+    same tick as before."""
+    batches: list[Batch] = []
+    for symbol in data.draw(st.lists(st.sampled_from("ABC"), max_size=8)):
+        done = sum(len(batch.ticks) for batch in batches if batch.symbol == symbol)
+        times = data.draw(st.lists(st.integers(0, 20), min_size=1, max_size=5))
+        ticks = [Quote("t", symbol, 1, 1, 0, ms, done + n) for n, ms in enumerate(times)]
+        hole = Hole(done, done) if data.draw(st.booleans()) else None
+        batches.append(Batch("raw", symbol, ticks, merged=data.draw(st.integers(0, 3)), hole=hole))
+    found = in_time(batches)
+    told = [tick for batch in found for tick in batch.ticks]
+    reached: dict[str, int] = defaultdict(int)
+    times = []
+    for tick in told:
+        reached[tick.symbol] = max(reached[tick.symbol], tick.ctm_ms)
+        times.append(reached[tick.symbol])
+    assert times == sorted(times), (
+        "a tick that claims an older time than one before it comes right after that"
+    )
+    for symbol in "ABC":
+        before = [b for b in batches if b.symbol == symbol]
+        after = [b for b in found if b.symbol == symbol]
+        assert [t for b in after for t in b.ticks] == [t for b in before for t in b.ticks]
+        assert [(b.hole, b.ticks[0]) for b in after if b.hole] == [
+            (b.hole, b.ticks[0]) for b in before if b.hole
+        ]
+        assert sum(b.merged for b in after) == sum(b.merged for b in before)
