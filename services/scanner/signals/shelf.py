@@ -241,9 +241,7 @@ class Shelf:
         """By row: whether the title of the signal at a position holds a text."""
         if not len(positions):
             return np.zeros(0, dtype=np.bool_)
-        first, last = int(positions.min()), int(positions.max())
-        held: Mask = self.titles.holding(needle, first, last)[positions - first]
-        return held
+        return self.titles.among(needle, positions)
 
 
 def _holds(needles: Iterable[str]) -> Callable[[str], bool]:

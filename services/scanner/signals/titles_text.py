@@ -23,6 +23,7 @@ FEW = 0.2  # of the blocks: from here on all are looked through
 SAMPLE_BYTES = 1 << 17
 LONG = 16  # neighbouring blocks that are looked through as a whole
 BYTES_PER_HIT = 400  # looking at so many bytes at once costs what finding one hit does
+ONE_BY_ONE = 8  # where so many titles lie for each that is asked about, each is looked at by itself
 GROWTH = 4096  # blocks by which signatures grow at least
 
 
@@ -74,6 +75,17 @@ class Titles:
                 hits += _hits(self.text, needle, int(self.starts[here]), stop, there - here)
         found[_titles_at(starts, hits)] = True
         return found
+
+    def among(self, needle: bytes, positions: Column) -> Mask:
+        """Which of some titles, by position and at least one, hold a needle that is not empty."""
+        first, last = int(positions.min()), int(positions.max())
+        if len(positions) * ONE_BY_ONE > last - first:
+            held: Mask = self.holding(needle, first, last)[positions - first]
+            return held
+        text, starts = self.text, self.starts
+        behind = np.append(starts[1:], len(text)) - len(END)
+        pairs = zip(starts[positions].tolist(), behind[positions].tolist(), strict=True)
+        return np.array([text.find(needle, begin, end) >= 0 for begin, end in pairs])
 
     def _blocks(self, needle: bytes, first: int, last: int) -> Column | None:
         """The blocks that may hold a needle; None where it is shorter than a piece or most blocks may."""

@@ -9,7 +9,9 @@ from itertools import pairwise
 import msgspec
 import pytest
 
+from libs.common.candles import BY_NAME
 from services.scanner.bars import Bars, bars_of
+from services.scanner.signals import walking
 from services.scanner.signals.generation import Draft, Memory, step
 from services.scanner.signals.measures import bars_needed, measure, volatility
 from services.scanner.signals.titles import SUMMARY_MAX, TITLE_MAX, numbers_of, traceable, words_of
@@ -57,6 +59,34 @@ def test_the_same_signals_wherever_history_begins_and_ends(name: str, step_ms: i
     cut = bars_of(series(name)[: count - 97])
     before = walk(cut, step_ms, bars_needed(step_ms), snapshots_of(cut, WINDOW - 1))
     assert before == {at: d for at, d in whole.items() if at < len(cut)}
+
+
+SPANS = [pytest.param(520, 260, id="part"), pytest.param(5_000, 260, id="whole", marks=pytest.mark.soak)]
+
+
+@pytest.mark.parametrize(("count", "first"), SPANS)
+@pytest.mark.parametrize(("name", "timeframe"), [("EURUSD", "1h"), ("GOOG", "1d")])
+def test_cut_at_every_bar_nothing_said_before_changes(
+    name: str, timeframe: str, count: int, first: int
+) -> None:
+    """As live does it, a bar at a time with nothing behind it known, beside a back-fill that knows all bars
+    and one of a series that goes on quite differently."""
+    frame, rows = BY_NAME[timeframe], series(name)[:count]
+    bars = bars_of(rows)
+    whole = {one.at: one.draft for part in walking.walk(bars, frame, first) for one in part}
+    memory, live = None, {}
+    for at in range(first, len(bars)):
+        seen = bars_of(rows[max(0, at + 1 - 700) : at + 1])
+        (one,) = (one for part in walking.walk(seen, frame, len(seen) - 1, memory) for one in part)
+        memory = msgspec.json.decode(msgspec.json.encode(one.memory), type=Memory)
+        live[at] = one.draft
+    assert live == whole and any(whole.values())
+    cut = (first + len(bars)) // 2
+    wild = bars_of([*rows[:cut], *((row[0], *(3 * value for value in row[1:])) for row in rows[cut:])])
+    other = {one.at: one.draft for part in walking.walk(wild, frame, first) for one in part}
+    assert {at: draft for at, draft in other.items() if at < cut} == {
+        at: draft for at, draft in whole.items() if at < cut
+    }
 
 
 @pytest.mark.parametrize(("name", "step_ms", "count"), CASES)

@@ -81,7 +81,8 @@ SEARCHES: list[dict[str, float]] = [
     {},
     {"BLOCK": 2, "FEW": 1.0, "LONG": 2, "BITS": 64, "GROWTH": 1},
     {"BLOCK": 1, "FEW": 1.0, "LONG": 100, "GROWTH": 1},
-    {"BYTES_PER_HIT": 1_000, "SAMPLE_BYTES": 8},
+    {"BYTES_PER_HIT": 1_000, "SAMPLE_BYTES": 8, "ONE_BY_ONE": 1_000},
+    {"ONE_BY_ONE": 0},
 ]
 
 
