@@ -140,6 +140,9 @@ SETTINGS: dict[str, Setting] = {
     "NOTIFY_ALLOW_PRIVATE": Setting(
         "for tests only: on lets webhooks reach private and loopback addresses and plain HTTP", "off"
     ),
+    "CLIENTS_ALLOW_PRIVATE": Setting(
+        "for tests only: on lets the metadata of OAuth clients stand on private and loopback addresses", "off"
+    ),
     "LLM_URL": Setting(
         "OpenAI-compatible address (…/v1) that may reword signals' titles and summaries; empty: off"
     ),

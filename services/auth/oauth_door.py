@@ -109,6 +109,8 @@ class OAuthDoor:
 
     async def exchange(self, message: OAuthExchange) -> OAuthGiven:
         """The grant a code stands for. A second use ends it: one of the two users stole the code."""
+        if not message.grant_type:
+            raise BadOAuthRequest("grant_type is needed")
         if message.grant_type != "authorization_code":
             raise GrantTypeUnknown("grant_type is authorization_code")
         if not (message.code and message.redirect_uri and message.client_id and message.verifier):

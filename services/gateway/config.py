@@ -22,3 +22,4 @@ class Config(ProcessConfig, frozen=True, kw_only=True):
     plans_file: str = ""
     metering: str = "on"
     scan_pro_only: str = "off"
+    clients_allow_private: str = "off"

@@ -183,7 +183,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                     **handlers_of(health, tokens, documentation, msgspec.json.encode(document)),
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
                     **Site(ENDPOINTS, plans.now, documentation, metering.terms).handlers(),
-                    **oauth.handlers_of(_oauth_ports(callers, identities, tokens, base)),
+                    **oauth.handlers_of(_oauth_ports(config, callers, identities, tokens, base)),
                 },
                 mcp=agents.handle,
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
@@ -240,12 +240,15 @@ def _tables(config: Config, base: Bare, stack: AsyncExitStack) -> Tables:
     return Tables(windows, spans)
 
 
-def _oauth_ports(callers: Callers, identities: Identities, tokens: Tokens, base: Bare) -> oauth.OAuthPorts:
+def _oauth_ports(
+    config: Config, callers: Callers, identities: Identities, tokens: Tokens, base: Bare
+) -> oauth.OAuthPorts:
+    outbound = Outbound(AGENT, allow_private=config.clients_allow_private == "on")
     return oauth.OAuthPorts(
         bus=base.bus,
         of_cookie=lambda session: identities.principal(session, cookie=True),
         is_own=callers.is_own,
-        documents=Documents(Outbound(AGENT), base.clock),
+        documents=Documents(outbound, base.clock),
         ids=base.ids,
         learn_revocations=tokens.learn_revocations,
     )

@@ -38,6 +38,7 @@ class RowCall:
     key: str | None = None
     payment: Payment | None = None
     watch: Watch | None = None
+    counted: bool = False  # the request it came in counted in the limits of the same surface
 
 
 Perform = Callable[[RowCall], Awaitable[Reply]]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import nullcontext, suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from libs.common.principal import Principal
 from libs.common.subjects import CALL_TAKEN_BACK
 from services.gateway.callers import admit
 from services.gateway.endpoints.mcp import PASSED, McpRequest
-from services.gateway.endpoints.row import Caller
+from services.gateway.endpoints.row import Caller, Endpoint
 from services.gateway.errors import ForeignOrigin
 from services.gateway.identities import KEY_PREFIXES
 from services.gateway.mcp.calls import Perform, Visit
@@ -200,12 +200,12 @@ class McpDoor:
         if principal is None:
             payable = row is not None and (row.access.public or (row.metered and row.metered.payable))
             if not (pays and payable):
-                raise _Challenged(NotAuthenticated("a key is needed"), "")
+                raise _Challenged(NotAuthenticated("a key is needed"), f'scope="{scopes_for(row)}"')
         elif row is not None and not row.access.public:
             try:
                 admit(row, principal)
             except PermissionDenied as e:
-                wanted = " ".join(sorted({"read", *principal.scopes, row.key_scope} - {""}))
+                wanted = scopes_for(row, principal.scopes)
                 raise _Challenged(e, f'error="insufficient_scope", scope="{wanted}"') from e
         return Visit(principal, perform, pays, Watch())
 
@@ -262,6 +262,13 @@ def read_message(body: bytes) -> _Message:
         return _message.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Message()
+
+
+def scopes_for(row: Endpoint | None, held: Iterable[str] = ()) -> str:
+    """What a client asks for to make this call and to lose nothing: no more than that, and at the first time
+    what one click gives without an account."""
+    needed = row.key_scope if row is not None else ""
+    return " ".join(sorted({"read", *held, needed} - {""}))
 
 
 def holder_of(principal: Principal, caller: Caller) -> str:

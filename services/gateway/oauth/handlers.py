@@ -99,7 +99,7 @@ async def _protected_resource(asked: Any, caller: Caller) -> Reply:
         resource=f"{base}/mcp",
         authorization_servers=[base],
         bearer_methods_supported=["header"],
-        scopes_supported=SCOPES,
+        scopes_supported=SCOPES[:1],  # what a client begins with; more is asked for when a call needs it
         resource_name="Tradewind",
         resource_documentation=f"{base}/docs",
     )

@@ -161,9 +161,10 @@ async def test_the_door_is_warm_before_the_first_agent_comes(
 async def test_a_tool_without_a_key_leads_to_oauth(town: Town) -> None:
     stranger = town.stranger()
     where = f'resource_metadata="{stranger.url}/.well-known/oauth-protected-resource"'
-    answer = await post(stranger, call("quotes"))
-    assert (answer.status, answer.json["error"]) == (401, "UNAUTHORIZED")
-    assert answer.headers["WWW-Authenticate"] == f"Bearer {where}"
+    for tool, scope in (("quotes", "read"), ("order", "read trade"), ("nothing", "read")):
+        answer = await post(stranger, call(tool))
+        assert (answer.status, answer.json["error"]) == (401, "UNAUTHORIZED")
+        assert answer.headers["WWW-Authenticate"] == f'Bearer scope="{scope}", {where}'
     assert answer.headers["X-Disclaimer"]
     user = await town.user()
     for bad in ("tw_live_" + "0" * 32, user.token, "nonsense", ""):

@@ -282,6 +282,7 @@ async def test_a_code_is_for_the_one_who_asked(town: Town) -> None:
         answer = await app.exchange(code, **changed)
         assert (answer.status, answer.code) == (400, "invalid_grant"), changed
     for changed, error in (
+        ({"grant_type": ""}, "invalid_request"),
         ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
         ({"code_verifier": ""}, "invalid_request"),
