@@ -17,7 +17,15 @@ import msgspec
 from services.scanner.rounding import rounded
 from services.scanner.signals.generation import Draft
 from services.scanner.signals.score import contributions
-from services.scanner.signals.titles import NUMBER, SUMMARY_MAX, TITLE_MAX, Words, numbers_of, traceable
+from services.scanner.signals.titles import (
+    NUMBER,
+    SUMMARY_MAX,
+    TITLE_MAX,
+    Words,
+    numbers_of,
+    traceable,
+    without,
+)
 
 PROMPT_VERSION = 1
 TOKENS_MAX = 400
@@ -38,7 +46,7 @@ _SPELLED = re.compile(
     r"\b(one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen"
     r"|seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand"
     r"|million|billion|trillion|half|halves|halved|quarter|third|twice|double[sd]?|doubling|triple[sd]?"
-    r"|tripling|quadruple[sd]?|dozen|tenfold|zero|percent(?:ile)?)\b",
+    r"|tripling|quadruple[sd]?|dozen|tenfold|zero)\b",
     re.IGNORECASE,
 )
 _MARKUP = re.compile(
@@ -135,7 +143,7 @@ def fault_of(asked: Asked, words: Words) -> str | None:
     values = numbers_of(asked.draft)
     given = " ".join(asked.words).casefold()
     for text in words:
-        bare = _without(text, names)
+        bare = without(text, names)
         if any(unicodedata.category(c)[0] == "C" for c in text) or _MARKUP.search(bare):
             return "markup"
         if any(not c.isascii() and unicodedata.numeric(c, None) is not None for c in bare) or _SCALED.search(
@@ -153,12 +161,6 @@ def fault_of(asked: Asked, words: Words) -> str | None:
         ):
             return "another sentiment"
     return None
-
-
-def _without(text: str, names: Iterable[str]) -> str:
-    for name in sorted(names, key=len, reverse=True):
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", text)
-    return text
 
 
 def _signs_agree(text: str, values: Iterable[float]) -> bool:

@@ -77,8 +77,7 @@ def number(value: float, decimals: int) -> str:
 def traceable(text: str, evidence: Iterable[float], names: Iterable[str] = ()) -> bool:
     """Whether every number in ``text`` is one of ``evidence``, rounded to the decimals it is written with,
     and no banned word is in it. ``names`` (of the asset, of the timeframe) may hold digits of their own."""
-    for known in sorted(names, key=len, reverse=True):
-        text = text.replace(known, " ")
+    text = without(text, names)
     if BANNED.search(text):
         return False
     known_values = [abs(value) for value in evidence]
@@ -88,6 +87,14 @@ def traceable(text: str, evidence: Iterable[float], names: Iterable[str] = ()) -
         if all(rounded(each, decimals) != value for each in known_values):
             return False
     return True
+
+
+def without(text: str, names: Iterable[str]) -> str:
+    """A text without the names that stand in it as words of their own; one without a letter is no name."""
+    for name in sorted(names, key=len, reverse=True):
+        if any(letter.isalpha() for letter in name):
+            text = re.sub(rf"(?<![\w.,]){re.escape(name)}(?!\w)", " ", text)
+    return text
 
 
 def numbers_of(draft: Draft) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -28,6 +29,7 @@ class Sources:
         """Everything there is, made anew when a source has something new."""
         lists = [await source.documents() for source in self._sources]
         if [id(one) for one in lists] != [id(one) for one in self._lists]:
+            every = {one.id: one for its in lists for one in its}.values()
+            self._library = await asyncio.to_thread(Library, every)
             self._lists = lists  # held, so that no other list takes their place in memory
-            self._library = Library({one.id: one for its in lists for one in its}.values())
         return self._library

@@ -101,6 +101,9 @@ def test_every_number_of_every_text_is_in_the_evidence(name: str, step_ms: int, 
             assert traceable(text, numbers_of(draft), ("Asset 9", "1h")), text
             assert not traceable(f"{text} 1234.56789", numbers_of(draft), ("Asset 9", "1h"))
     assert not traceable("The price will rise", [])
+    assert traceable("C98 stands at 5", [5.0], ("C98", "5")) and not traceable(
+        "At 98 and 35", [3.0], ("C98", "5")
+    )
     kinds = {trigger.kind for draft in drafts.values() for trigger in draft.triggers}
     assert {"price_move", "volume_spike", "regime_flip", "pattern"} <= kinds
 
