@@ -363,12 +363,14 @@ class Desk:
 
     async def _prepare(self, waiting: Sequence[_Waiting]) -> None:
         """Look up what the commands of this turn need from the tables."""
-        for waiter in waiting:
-            if waiter.login not in self._committed:
-                try:
-                    await self.account(waiter.login)
-                except UserUnknown as e:
-                    waiter.result = e
+        missing = list({w.login: None for w in waiting if w.login not in self._committed})
+        if missing:
+            async with self._database.connection() as connection:
+                for account in await self._store.load_many(connection, missing):
+                    self.adopt(account)
+            for waiter in waiting:
+                if waiter.login not in self._committed:
+                    waiter.result = UserUnknown(f"login {waiter.login} has no margin account")
         own = [(w.login, w.own.client_order_id) for w in waiting if w.own is not None]
         records = [
             w.asked.order

@@ -83,7 +83,7 @@ class Store:
 
     async def account(self, connection: Connection, login: int) -> Funded | None:
         """An account by its login."""
-        row = await connection.fetchrow(QUERIES["account"], login)
+        row = await connection.fetchrow(QUERIES["accounts"], [login])
         if row is None:
             return None
         account = MarginAccount(
@@ -98,20 +98,22 @@ class Store:
 
     async def load(self, connection: Connection, login: int) -> Account | None:
         """An account with its open positions and pending orders."""
-        row = await connection.fetchrow(QUERIES["account"], login)
-        if row is None:
-            return None
-        return restored(account_of(row), await self.open_trades(connection, login))
+        found = await self.load_many(connection, [login])
+        return found[0] if found else None
+
+    async def load_many(self, connection: Connection, logins: Sequence[int]) -> list[Account]:
+        """Those of the accounts that exist, with their open positions and pending orders."""
+        trades = _by_login(await connection.fetch(QUERIES["open_trades"], logins))
+        rows = await connection.fetch(QUERIES["accounts"], logins)
+        return [restored(account_of(row), trades.get(row["login"], ())) for row in rows]
 
     async def open_trades(self, connection: Connection, login: int) -> list[Trade]:
         """The open positions and pending orders of an account."""
-        return [trade_of(row) for row in await connection.fetch(QUERIES["open_trades"], login)]
+        return [trade_of(row) for row in await connection.fetch(QUERIES["open_trades"], [login])]
 
     async def load_busy(self, connection: Connection) -> list[Account]:
         """Every account that has an open position or a pending order."""
-        trades: dict[int, list[Trade]] = {}
-        for row in await connection.fetch(QUERIES["open_trades"], None):
-            trades.setdefault(row["login"], []).append(trade_of(row))
+        trades = _by_login(await connection.fetch(QUERIES["all_open_trades"]))
         rows = await connection.fetch(QUERIES["busy_accounts"])
         return [restored(account_of(row), trades.get(row["login"], ())) for row in rows]
 
@@ -271,3 +273,10 @@ class Store:
     async def put_seen(self, tx: Connection, seen: Sequence[Seen]) -> None:
         """Remember how far ticks were judged."""
         await tx.execute(QUERIES["put_seen"], *map(list, zip(*sorted(seen), strict=True)))
+
+
+def _by_login(rows: Iterable[Record]) -> dict[int, list[Trade]]:
+    found: dict[int, list[Trade]] = {}
+    for row in rows:
+        found.setdefault(row["login"], []).append(trade_of(row))
+    return found

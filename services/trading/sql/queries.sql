@@ -8,9 +8,9 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (login) DO NOTHING
 RETURNING login;
 
--- name: account
--- A margin account with the sums of its postings.
--- $1 login
+-- name: accounts
+-- Margin accounts with the sums of their postings.
+-- $1 logins
 SELECT a.login, a.person_id, a.group_name, a.currency, a.leverage, a.opened_ms, a.enabled, a.read_only,
        a.level_type, a.rolled_day, a.extra,
        coalesce(sum(p.amount_minor) FILTER (WHERE l.kind = 'balance'), 0)::bigint AS balance_minor,
@@ -19,7 +19,7 @@ SELECT a.login, a.person_id, a.group_name, a.currency, a.leverage, a.opened_ms, 
   LEFT JOIN trading.ledger_account AS l
     ON l.login = a.login AND l.kind IN ('balance', 'credit') AND l.currency = a.currency
   LEFT JOIN trading.posting AS p ON p.account_id = l.id
- WHERE a.login = $1
+ WHERE a.login = ANY ($1::bigint[])
  GROUP BY a.login;
 
 -- name: busy_accounts
@@ -36,14 +36,23 @@ SELECT a.login, a.person_id, a.group_name, a.currency, a.leverage, a.opened_ms, 
  GROUP BY a.login;
 
 -- name: open_trades
--- The open positions and pending orders of an account, or of all.
--- $1 login, null for all
+-- The open positions and pending orders of accounts.
+-- $1 logins
 SELECT t."order", t.login, t.symbol, t.digits, t.cmd, t.state, t.reason, t.activation, t.volume, t.open_ms, t.close_ms,
        t.expiration_ms, t.open_points, t.close_points, t.sl_points, t.tp_points, t.margin_minor, t.margin_num,
        t.margin_den, t.profit_minor, t.commission_minor, t.storage_minor, t.rate_num, t.rate_den, t.comment,
        t.parent, t.deferred, t.extra
   FROM trading.trade AS t
- WHERE t.state = 0 AND ($1::bigint IS NULL OR t.login = $1);
+ WHERE t.state = 0 AND t.login = ANY ($1::bigint[]);
+
+-- name: all_open_trades
+-- The open positions and pending orders of all accounts.
+SELECT t."order", t.login, t.symbol, t.digits, t.cmd, t.state, t.reason, t.activation, t.volume, t.open_ms, t.close_ms,
+       t.expiration_ms, t.open_points, t.close_points, t.sl_points, t.tp_points, t.margin_minor, t.margin_num,
+       t.margin_den, t.profit_minor, t.commission_minor, t.storage_minor, t.rate_num, t.rate_den, t.comment,
+       t.parent, t.deferred, t.extra
+  FROM trading.trade AS t
+ WHERE t.state = 0;
 
 -- name: trades_by_order
 -- Orders by their numbers, whatever became of them.
