@@ -54,6 +54,7 @@ from services.gateway.pacing import Paced, Pacing, holder
 from services.gateway.ready import Ready
 from services.gateway.requests import RequestReader, is_json
 from services.gateway.router import Match, Router, WrongMethod
+from services.gateway.skill import Skill
 from services.gateway.socket import Upgrade
 from services.gateway.surfaces.base import Reply, Surface
 from services.gateway.surfaces.dialects import SURFACES, dialect_of
@@ -105,6 +106,7 @@ class Ports:
     feed_socket: StreamHandler
     signal_feed: FollowHandler
     mcp: McpHandler
+    skill: Skill
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
     follow_account: Callable[[int], Awaitable[None]]
@@ -219,6 +221,8 @@ class Door:
             reply = await ports.mcp(asked, caller, partial(self._perform, call), line)
             if line.response is not None:
                 return line.response
+        elif row.local == "skill":
+            reply = await ports.skill.act(asked, caller, partial(self._perform, call))
         elif row.local:
             reply = await ports.locals[row.local](asked, caller)
         elif KEY_HEADER in request.headers and row.keyed:
@@ -237,7 +241,8 @@ class Door:
         ports.geo.check(row, call.request.remote or "", call.request.headers)
         if not row.access.public and principal.kind != "anonymous":
             admit(row, principal)
-        await self._pace(call, principal)
+        if not inner.counted:
+            await self._pace(call, principal)
         if row.limits:
             await self._count(call, row, "address", limit_key(call.address))
             await self._count(call, row, "principal", _principal_key(principal), principal)

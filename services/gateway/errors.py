@@ -84,6 +84,13 @@ class TierInsufficient(AppError):
     http_status = 403
 
 
+class ActionNotFound(AppError):
+    """The skill has no such action; meta has ``allowed``."""
+
+    code = "action_not_found"
+    http_status = 404
+
+
 class NotAudited(AppError):
     """The audit row of this call could not be written; nothing was done."""
 

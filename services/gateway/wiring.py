@@ -77,6 +77,7 @@ from services.gateway.requests import RequestReader
 from services.gateway.router import Router
 from services.gateway.server import HttpServer, bind, describe, raise_file_limit, tls_context
 from services.gateway.signal_stream import SignalStreams
+from services.gateway.skill import Skill
 from services.gateway.socket import Replay, StreamPorts, SymbolView
 from services.gateway.stream import Stream
 from services.gateway.token_feed import TokenFeed, token_channel
@@ -154,15 +155,12 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         limiter = Limiter(tables, base.bus, base.clock, on_asked=metrics.limit_asked)
         metering = Metering(base.bus)
         stack.push_async_callback(metering.close)
-
-        async def own_problems() -> list[str]:
-            return list(base.bus.problems())
-
         document = openapi.document(ENDPOINTS, version=VERSION, server_url=config.public_url or "/")
-        health = Health(base.bus, services_of(config.services), own_problems, base.clock)
+        health = _health(config, base)
         plans = PlansFile(config.plans_file, base.clock)
         callers = Callers(identities.principal, house.account, config.public_url)
         documentation = Documentation(document)
+        skill = Skill(ENDPOINTS)
         agents = await _open_agents(config, base, callers, documentation, health, stack)
         door = Door(
             Ports(
@@ -184,8 +182,10 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
                     **Site(ENDPOINTS, plans.now, documentation, metering.terms).handlers(),
                     **oauth.handlers_of(_oauth_ports(config, callers, identities, tokens, base)),
+                    "skill_manifest": skill.manifest,
                 },
                 mcp=agents.handle,
+                skill=skill,
                 stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
                 feed_socket=lambda request, upgrade: feeds.handle(cast(web.Request, request), upgrade),
                 signal_feed=signals.handle,
@@ -252,6 +252,13 @@ def _oauth_ports(
         ids=base.ids,
         learn_revocations=tokens.learn_revocations,
     )
+
+
+def _health(config: Config, base: Bare) -> Health:
+    async def own_problems() -> list[str]:
+        return list(base.bus.problems())
+
+    return Health(base.bus, services_of(config.services), own_problems, base.clock)
 
 
 async def _open_agents(

@@ -29,7 +29,7 @@ def handlers_of(
         (s.WATCHLISTS, _of(people.watchlists)),
         (s.WATCHLIST_PUT, _of(people.put_watchlist)),
         (s.WATCHLIST_REMOVE, _of(people.remove_watchlist)),
-        (s.SCAN_STATUS, _at_once(lambda ask: symbols.status())),
+        (s.SCAN_STATUS, _at_once(symbols.status)),
         (s.CAPABILITIES, _of(lambda ask: symbols.capabilities())),
         (s.SYMBOL_SEARCH, _of(symbols.search)),
         (s.SYMBOL_RESOLVE, _of(symbols.resolve)),

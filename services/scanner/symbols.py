@@ -30,7 +30,7 @@ class Symbols:
         self._following = following
         self._clock = clock
 
-    def status(self) -> m.StatusView:
+    def status(self, ask: m.StatusAsk) -> m.StatusView:
         """How the scanner is."""
         return m.StatusView(
             ok=not self._following.is_stale,
@@ -38,7 +38,7 @@ class Symbols:
             symbols=len(self._market.instruments),
             places=len(self._following.places),
             pending_places=len(self._following.pending),
-            recovery=m.KEY_RECOVERY,
+            recovery=None if ask.has_key else m.KEY_RECOVERY,
         )
 
     async def search(self, ask: m.SymbolSearch) -> m.SymbolPage:

@@ -273,19 +273,21 @@ KEY_RECOVERY: dict[str, Any] = {
 }
 
 
-class StatusAsk(msgspec.Struct, frozen=True):
-    """How the scanner is."""
+class StatusAsk(msgspec.Struct, frozen=True, kw_only=True):
+    """How the scanner is; ``has_key``: who asks needs none any more."""
+
+    has_key: bool = False
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):
-    """``ok`` while closed bars are judged; ``recovery`` says how somebody without a key gets one."""
+    """``ok`` while closed bars are judged; ``recovery`` says how who has no key gets one, else null."""
 
     ok: bool
     time: str
     symbols: int
     places: int
     pending_places: int
-    recovery: dict[str, Any]
+    recovery: dict[str, Any] | None
 
 
 class CapabilitiesAsk(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from services.gateway.endpoints.metered import Metered
 from services.gateway.endpoints.row import PUBLIC, Access, Answer, Caller, Then
 from services.gateway.endpoints.scan_contexts import CONTEXTS
 from services.gateway.endpoints.scan_row import person_of, scan_row
+from services.gateway.endpoints.scan_skill import SKILL
 from services.gateway.endpoints.scan_tools import TOOLS
 from services.gateway.endpoints.tool import Tool
 from services.gateway.pacing import holder
@@ -104,7 +105,7 @@ def _watchlist_remove(request: r.IdRequest, caller: Caller) -> m.WatchlistRemove
 
 
 def _status(request: Any, caller: Caller) -> m.StatusAsk:
-    return m.StatusAsk()
+    return m.StatusAsk(has_key=caller.principal.kind == "key")
 
 
 def _capabilities(request: Any, caller: Caller) -> m.CapabilitiesAsk:
@@ -485,4 +486,4 @@ MONITORS = (
     ),
 )
 
-ROWS = (*SCANS, *RECORDS, *WATCHLISTS, *SYMBOLS, *CONTEXTS, *MONITORS)
+ROWS = (*SCANS, *RECORDS, *WATCHLISTS, *SYMBOLS, *CONTEXTS, *MONITORS, *SKILL)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest_asyncio
 
+from libs.common.messages.scan_people import FeedEvent
 from tests.conftest import empty_streams, wait_until
-from tests.contract.auth.people import Caller, Town
+from tests.contract.auth.people import Answer, Caller, Town
 from tests.databases import Databases
 from tests.house import House
 from tests.integration.scanner.rig import HOUR_MS, bars_of_closes
@@ -70,3 +73,73 @@ async def person(town: Town, tier: str = "pro") -> Caller:
         admin = await town.admin()
         await admin.done("POST", "/admin/tier", {"email": me["email"], "tier": tier})
     return caller
+
+
+async def refused(
+    caller: Caller, method: str, path: str, body: Any = None
+) -> tuple[int, str, dict[str, Any]]:
+    """A call that must fail: status, code and the whole answer, in the surface's shape."""
+    answer = await caller.call(method, path, body)
+    assert answer.status >= 400, (path, answer.body)
+    assert {"code", "detail", "hint", "meta"} <= set(answer.json), answer.body
+    return answer.status, answer.json["code"], answer.json
+
+
+async def context_of(caller: Caller) -> str:
+    page = await caller.done("GET", "/api/v1/records?pattern=double_top&limit=1")
+    found: str = page["records"][0]["context_id"]
+    return found
+
+
+@dataclass
+class Agent:
+    """Somebody's program with a key, at the MCP door."""
+
+    caller: Caller
+
+    async def call(self, action: str, **arguments: Any) -> dict[str, Any]:
+        """The result of a tool."""
+        params = {"name": f"tradewind_{action}", "arguments": arguments}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        headers = {"Accept": "application/json, text/event-stream"}
+        answer = await self.caller.call("POST", "/mcp", message, headers=headers)
+        said: dict[str, Any] = answer.json["result"]
+        assert not said["isError"], said
+        return said
+
+    async def told(self, action: str, **arguments: Any) -> Any:
+        """Its answer."""
+        return (await self.call(action, **arguments))["structuredContent"]
+
+
+async def agent_of(town: Town) -> Agent:
+    """An agent of somebody with the Pro plan."""
+    owner, admin = await town.user(), await town.admin()
+    await admin.done("POST", "/admin/tier", {"email": owner.email, "tier": "pro"})
+    return Agent(await town.key(owner, ["read"]))
+
+
+def fat_event() -> FeedEvent:
+    """An event of the feed that fills buffers."""
+    return FeedEvent(
+        id="evt_1",
+        monitor_id="mon_1",
+        type="context_ready",
+        symbol="S",
+        timeframe="1h",
+        pattern="x" * 60_000,
+        context_id="ctx_1",
+        detection_id="det_1",
+        created_at="",
+        read=False,
+    )
+
+
+def quota_of(answer: Answer) -> tuple[int, int]:
+    """The quota's limit and rest, as headers say them."""
+    return int(answer.headers["X-Quota-Limit"]), int(answer.headers["X-Quota-Remaining"])
+
+
+def unix_text(iso: str) -> str:
+    """A moment in Unix seconds."""
+    return str(int(datetime.fromisoformat(iso).timestamp()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from base64 import b64decode
 from contextlib import AsyncExitStack
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -16,40 +15,31 @@ from standardwebhooks import Webhook
 from libs.common.bus import encode
 from libs.common.bus_nats import NatsBus
 from libs.common.ids import Uuid
-from libs.common.messages.scan_people import FeedEvent, FeedFrame
+from libs.common.messages.scan_people import FeedFrame
 from libs.common.subjects import FEED_TOLD
 from services.scanner.catalogue import PATTERNS
 from services.scanner.contexts import visual_code
 from tests.conftest import wait_until
-from tests.contract.auth.people import Answer, Caller, Town
-from tests.contract.scan.conftest import BARS, FOUR_HOURS_MS, load, person
+from tests.contract.auth.people import Answer, Town
+from tests.contract.scan.conftest import (
+    BARS,
+    FOUR_HOURS_MS,
+    agent_of,
+    context_of,
+    fat_event,
+    load,
+    person,
+    quota_of,
+    refused,
+    unix_text,
+)
 from tests.integration.notifier import receivers
 
 CANONICAL = "BINANCE:WAVUSDT"
 DAY_MS = 86_400_000
 
 
-async def refused(
-    caller: Caller, method: str, path: str, body: Any = None
-) -> tuple[int, str, dict[str, Any]]:
-    """A call that must fail: status, code and the whole answer, in the surface's shape."""
-    answer = await caller.call(method, path, body)
-    assert answer.status >= 400, (path, answer.body)
-    assert {"code", "detail", "hint", "meta"} <= set(answer.json), answer.body
-    return answer.status, answer.json["code"], answer.json
-
-
 # ── scan ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def quota_of(answer: Answer) -> tuple[int, int]:
-    """The quota's limit and rest, as headers say them."""
-    return int(answer.headers["X-Quota-Limit"]), int(answer.headers["X-Quota-Remaining"])
-
-
-def unix_text(iso: str) -> str:
-    """A moment in Unix seconds."""
-    return str(int(datetime.fromisoformat(iso).timestamp()))
 
 
 async def test_a_scan_has_the_contracts_fields_and_counts_in_the_quota(town: Town) -> None:
@@ -283,12 +273,6 @@ async def test_a_broken_watchlist_is_refused_and_nothing_is_stored(town: Town) -
 # ── contexts ──────────────────────────────────────────────────────────────────────────────────────
 
 
-async def context_of(caller: Caller) -> str:
-    page = await caller.done("GET", "/api/v1/records?pattern=double_top&limit=1")
-    found: str = page["records"][0]["context_id"]
-    return found
-
-
 async def test_a_context_shows_what_was_known_then(town: Town) -> None:
     caller = await person(town)
     page = await caller.done("GET", f"/api/v1/contexts?symbol={CANONICAL}&timeframe=4h&limit=3")
@@ -475,18 +459,7 @@ async def test_the_feeds_socket_gives_new_events_to_their_owner_only(town: Town)
 async def test_a_socket_that_does_not_read_delays_nobody_and_is_cut(town: Town, bus: NatsBus) -> None:
     sleeper, reader = await person(town), await person(town)
     ids = [(await one.done("GET", "/auth/me"))["user"]["id"] for one in (sleeper, reader)]
-    fat = FeedEvent(
-        id="evt_1",
-        monitor_id="mon_1",
-        type="context_ready",
-        symbol="S",
-        timeframe="1h",
-        pattern="x" * 60_000,
-        context_id="ctx_1",
-        detection_id="det_1",
-        created_at="",
-        read=False,
-    )
+    fat = fat_event()
     url = reader.url.replace("http", "ws") + "/api/v1/feed/ws"
     async with AsyncExitStack() as stack:
         sockets = []
@@ -533,27 +506,9 @@ async def test_monitors_are_limited_by_tier_and_checked(town: Town) -> None:
     assert [one["name"] for one in (await caller.done("GET", "/api/v1/monitors"))["monitors"]] == ["all"]
 
 
-# ── agents ────────────────────────────────────────────────────────────────────────────────────────
-
-
 async def test_an_agents_tools_answer_as_rest_does(town: Town) -> None:
-    owner = await town.user()
-    agent, admin = await town.key(owner, ["read"]), await town.admin()
-    await admin.done("POST", "/admin/tier", {"email": owner.email, "tier": "pro"})
-
-    async def call(action: str, **arguments: Any) -> dict[str, Any]:
-        params = {"name": f"tradewind_{action}", "arguments": arguments}
-        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        headers = {"Accept": "application/json, text/event-stream"}
-        answer = await agent.call("POST", "/mcp", message, headers=headers)
-        said: dict[str, Any] = answer.json["result"]
-        assert not said["isError"], said
-        return said
-
-    async def told(action: str, **arguments: Any) -> Any:
-        return (await call(action, **arguments))["structuredContent"]
-
-    page = await told("scan_contexts", symbol="WAVUSDT", timeframe="4h", limit=1)
+    agent = await agent_of(town)
+    page = await agent.told("scan_contexts", symbol="WAVUSDT", timeframe="4h", limit=1)
     id_ = page["contexts"][0]["context_id"]
     path = f"/api/v1/contexts/{id_}"
     for action, rest in (
@@ -561,25 +516,56 @@ async def test_an_agents_tools_answer_as_rest_does(town: Town) -> None:
         ("get_context_manifest", "/manifest"),
         ("get_context_ohlcv", "/ohlcv"),
     ):
-        assert await told(action, ctx_id=id_) == await agent.done("GET", path + rest)
-    (picture,) = (await call("get_chart", ctx_id=id_))["content"]
+        assert await agent.told(action, ctx_id=id_) == await agent.caller.done("GET", path + rest)
+    (picture,) = (await agent.call("get_chart", ctx_id=id_))["content"]
     assert (picture["type"], picture["mimeType"]) == ("image", "image/png")
-    assert b64decode(picture["data"]) == (await agent.call("GET", f"{path}/chart")).body
-    assert (await told("check_context_condition", ctx_id=id_, condition_id="price_volume_state"))[
-        "context_id"
-    ] == id_
-    record = (await told("search_records", pattern="double_top", limit=1))["records"][0]
-    assert await told("get_record", id=record["id"]) == record
-    monitor = await told("create_monitor", name="Agent", timeframe_filters=["4h"])
+    assert b64decode(picture["data"]) == (await agent.caller.call("GET", f"{path}/chart")).body
+    state = await agent.told("check_context_condition", ctx_id=id_, condition_id="price_volume_state")
+    assert state["context_id"] == id_
+    record = (await agent.told("search_records", pattern="double_top", limit=1))["records"][0]
+    assert await agent.told("get_record", id=record["id"]) == record
+    monitor = await agent.told("create_monitor", name="Agent", timeframe_filters=["4h"])
     for action, status in (("pause_monitor", "paused"), ("resume_monitor", "active")):
-        assert (await told(action, id=monitor["id"]))["status"] == status
-    assert (await told("list_monitors"))["monitors"] == [monitor]
-    assert (await call("delete_monitor", id=monitor["id"]))["content"] == [{"type": "text", "text": "{}"}]
-    await told("create_watchlist", symbol="WAVUSDT")
-    await call("remove_watchlist", id="WAVUSDT")
-    assert (await told("list_watchlists"))["watchlists"][0]["symbols"] == []
-    assert (await told("set_timezone", timezone="Asia/Tokyo")) == await told("get_timezone")
-    assert (await told("get_usage"))["monitors"] == {"limit": 50, "used": 0, "active": 0}
+        assert (await agent.told(action, id=monitor["id"]))["status"] == status
+    assert (await agent.told("list_monitors"))["monitors"] == [monitor]
+    gone = await agent.call("delete_monitor", id=monitor["id"])
+    assert gone["content"] == [{"type": "text", "text": "{}"}]
+    await agent.told("create_watchlist", symbol="WAVUSDT")
+    await agent.call("remove_watchlist", id="WAVUSDT")
+    assert (await agent.told("list_watchlists"))["watchlists"][0]["symbols"] == []
+    assert (await agent.told("set_timezone", timezone="Asia/Tokyo")) == await agent.told("get_timezone")
+    assert (await agent.told("get_usage"))["monitors"] == {"limit": 50, "used": 0, "active": 0}
+    assert (await agent.told("get_status"))["recovery"] is None  # it has a key
+
+
+async def test_a_skill_does_by_name_what_its_manifest_lists(town: Town) -> None:
+    agent, nobody = (await agent_of(town)).caller, town.stranger()
+    manifest = await nobody.done("GET", "/api/v1/skill/manifest.json")
+    actions = {one["action"]: one for one in manifest["actions"]}
+    assert actions["create_monitor"]["operation"] == "POST /api/v1/monitors"
+    assert "idempotency_key" not in actions["create_monitor"]["input_schema"]["properties"]
+
+    async def act(action: str, key: str = "", **given: Any) -> Answer:
+        headers, body = {"Idempotency-Key": key} if key else {}, {"action": action, "input": given}
+        return await agent.call("POST", manifest["endpoint"], body, headers=headers)
+
+    made = [await act("create_monitor", "once", name="Skilled") for _ in range(2)]
+    assert [answer.status for answer in made] == [201, 201] and made[0].json == made[1].json
+    assert (await act("list_monitors")).json == await agent.done("GET", "/api/v1/monitors")
+    assert (await act("delete_monitor", id=made[0].json["id"])).status == 204
+    page = (await act("scan_contexts", symbol="WAVUSDT", timeframe="4h")).json
+    picture = await act("get_chart", ctx_id=page["contexts"][0]["context_id"])
+    assert (picture.headers["Content-Type"], picture.body[:4]) == ("image/png", b"\x89PNG")
+    for body, said in (
+        ({"action": "fly", "input": {}}, (404, "action_not_found")),
+        ({"action": "get_context", "input": {}}, (400, "invalid_param")),
+        ({"action": "get_context", "input": {"ctx_id": "nope"}}, (404, "not_found")),
+        ({"input": {}}, (400, "invalid_param")),
+        ([], (400, "invalid_param")),
+    ):
+        assert (await refused(agent, "POST", manifest["endpoint"], body))[:2] == said, body
+    said = await refused(nobody, "POST", manifest["endpoint"], {"action": "get_usage"})
+    assert said[:2] == (401, "missing_agent_key")
 
 
 # ── symbols, time zone ────────────────────────────────────────────────────────────────────────────
