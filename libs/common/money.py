@@ -11,6 +11,7 @@ from fractions import Fraction
 
 MINOR_DIGITS = {"JPY": 0, "KRW": 0, "BTC": 8, "ETH": 8}
 MINOR_DIGITS_DEFAULT = 2
+_SCALES: tuple[int, ...] = tuple(10**digits for digits in range(20))
 
 
 def minor_digits(currency: str) -> int:
@@ -32,8 +33,8 @@ def to_minor(amount: float | str | Decimal, currency: str) -> int:
 
 def from_minor(minor: int, currency: str) -> float:
     """The JSON number of an amount in minor units."""
-    digits = minor_digits(currency)
-    return float(Decimal(minor).scaleb(-digits)) if digits else float(minor)
+    # Python divides whole numbers with one right rounding, so this is the double nearest to the decimal.
+    return minor / _SCALES[MINOR_DIGITS.get(currency, MINOR_DIGITS_DEFAULT)]
 
 
 def round_price(price: float, digits: int) -> float:
@@ -48,4 +49,5 @@ def to_points(price: float, digits: int) -> int:
 
 def from_points(points: int, digits: int) -> float:
     """The JSON number of a price in points."""
-    return float(Decimal(points).scaleb(-digits))
+    scale: int = _SCALES[digits] if 0 <= digits < len(_SCALES) else 10**digits
+    return points / scale

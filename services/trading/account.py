@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from libs.common.money import round_half_away
+from services.trading.exact import rounded
 
 LEVEL_OK = 0
 LEVEL_MARGIN_CALL = 1
@@ -93,7 +93,12 @@ class Numbers(msgspec.Struct, frozen=True):
     @property
     def margin_level(self) -> float:
         """The level for display: two decimals."""
-        return round_half_away(self.level * 100) / 100
+        return self.level_hundredths / 100
+
+    @property
+    def level_hundredths(self) -> int:
+        """The level in hundredths of a percent, rounded; 0 without margin."""
+        return rounded(self.equity_minor * 10_000, self.margin_minor) if self.margin_minor else 0
 
 
 def numbers(

@@ -21,7 +21,7 @@ from services.trading.closing import close_at, slipped
 from services.trading.draft import Draft
 from services.trading.equity import worth_of
 from services.trading.events import LevelEased, MarginCalled, StoppedOut
-from services.trading.exact import Ratio, rounded, scale_of
+from services.trading.exact import Ratio, scale_of
 from services.trading.instrument import Market
 from services.trading.position import ACTIVATION_STOPOUT
 from services.trading.profit import Valuation, profit_of
@@ -61,13 +61,6 @@ def is_stopped_out(market: Market, numbers: Numbers, currency: str) -> bool:
     return _reached(market.rules.margin_type, market.rules.margin_stopout, numbers, currency)
 
 
-def level_hundredths(numbers: Numbers) -> int:
-    """The margin level in hundredths of a percent, rounded; 0 without margin."""
-    if not numbers.margin_minor:
-        return 0
-    return rounded(numbers.equity_minor * 10_000, numbers.margin_minor)
-
-
 def _reached(margin_type: int, threshold: Ratio, numbers: Numbers, currency: str) -> bool:
     if not numbers.margin_minor:
         return False
@@ -99,7 +92,7 @@ def _tell(draft: Draft, level: int, numbers: Numbers) -> None:
                 kind(
                     login=draft.account.login,
                     at_ms=draft.now_ms,
-                    level_percent_hundredths=level_hundredths(numbers),
+                    level_percent_hundredths=numbers.level_hundredths,
                     equity_minor=numbers.equity_minor,
                     margin_minor=numbers.margin_minor,
                 )
@@ -125,7 +118,7 @@ def _stop_out(draft: Draft, numbers: Numbers) -> Numbers:
         _, order, symbol = ranked.pop(index)
         trade = orders.position_for(draft.account, order)
         price, paper = slipped(draft, trade, orders.closing_price(trade.cmd, market.quotes[symbol]))
-        note = f"so: {_percent(level_hundredths(numbers))}%"
+        note = f"so: {_percent(numbers.level_hundredths)}%"
         close_at(draft, trade, price, worths[symbol], activation=ACTIVATION_STOPOUT, note=note, fill=paper)
         after = draft.numbers()
         if after is None:

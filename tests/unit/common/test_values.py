@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 
 import pytest
@@ -38,6 +38,12 @@ def test_prices_survive_the_wire(points: int, digits: int) -> None:
     price = from_points(points, digits)
     assert to_points(price, digits) == points
     assert round_price(price, digits) == price
+
+
+@given(st.integers(-(2**70), 2**70), st.integers(0, 22))
+def test_what_the_wire_shows_is_the_double_nearest_to_the_decimal(whole: int, digits: int) -> None:
+    assert from_points(whole, digits) == float(Decimal(whole).scaleb(-digits, context=Context(prec=60)))
+    assert from_minor(whole, "USD") == float(f"{whole}e-2")
 
 
 def test_a_price_rounds_on_its_shortest_decimal() -> None:
