@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +19,7 @@ from libs.common.ids import Uuid
 from services.scanner.signals.titles_text import Titles
 
 SENTIMENTS = ("neutral", "bullish", "bearish")
+LINE = "\n"
 Mask = NDArray[np.bool_]
 Column = NDArray[Any]
 
@@ -38,6 +40,25 @@ class Item(NamedTuple):
     narratives: tuple[int, ...]
     triggers: tuple[str, ...]
     told: bool = True  # to others when it was recorded; not what a back-fill made
+
+
+class Packed(NamedTuple):
+    """The same of many signals in the order of the record, as PostgreSQL sends columns: numbers big-endian
+    one behind another, texts a line each, lists as JSON a line each."""
+
+    ids: bytes
+    recorded_ms: bytes
+    cmc_ids: bytes
+    timeframe_ids: bytes
+    confidences: bytes
+    told: bytes
+    sentiments: str
+    symbols: str
+    titles: str
+    chains: str
+    tags: str
+    narratives: str
+    triggers: str
 
 
 class Wanted(NamedTuple):
@@ -80,6 +101,7 @@ class Lists:
     def __init__(self) -> None:
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._holding: dict[Any, list[int]] = {}
+        self._read: dict[str, int] = {}  # as JSON
 
     def number(self, names: tuple[Any, ...]) -> int:
         """The number of a list."""
@@ -89,6 +111,14 @@ class Lists:
             for name in dict.fromkeys(n.casefold() if isinstance(n, str) else n for n in names):
                 self._holding.setdefault(name, []).append(known)
         return known
+
+    def numbers(self, lines: str) -> Column:
+        """The numbers of lists that come as JSON, one a line."""
+        known = self._read
+        given = lines.split(LINE)
+        for text in set(given) - known.keys():
+            known[text] = self.number(tuple(msgspec.json.decode(text)))
+        return np.fromiter(map(known.__getitem__, given), dtype=np.int32, count=len(given))
 
     def names(self) -> Collection[Any]:
         """Every name a list holds, without case."""
@@ -144,6 +174,33 @@ class Shelf:
                 for number, item in enumerate(items)
             ]
         )
+        return self._grown(more, [item.title for item in items])
+
+    def taken(self, packed: Packed) -> Shelf:
+        """The same as ``added``, of many that come from the record."""
+        ids = np.frombuffer(packed.ids, dtype=">u8").reshape(-1, 2)
+        count = len(ids)
+        sentiments = {name: at for at, name in enumerate(SENTIMENTS)}
+        more = {
+            "recorded": np.frombuffer(packed.recorded_ms, dtype=">i8"),
+            "high": ids[:, 0],
+            "low": ids[:, 1],
+            "position": np.arange(len(self), len(self) + count),
+            "cmc": np.frombuffer(packed.cmc_ids, dtype=">i4"),
+            "sentiment": [sentiments[name] for name in packed.sentiments.split(LINE)],
+            "timeframe": np.frombuffer(packed.timeframe_ids, dtype=">i2"),
+            "confidence": np.frombuffer(packed.confidences, dtype=">f8"),
+            "chains": self.chains.numbers(packed.chains),
+            "tags": self.tags.numbers(packed.tags),
+            "narratives": self.narratives.numbers(packed.narratives),
+            "triggers": self.triggers.numbers(packed.triggers),
+            "symbols": self.symbols.numbers(packed.symbols),
+            "told": np.frombuffer(packed.told, dtype=np.bool_),
+        }
+        typed = {name: np.asarray(more[name]).astype(kind) for name, kind in _TYPES.items()}
+        return self._grown(typed, packed.titles.split(LINE))
+
+    def _grown(self, more: Mapping[str, Column], titles: Sequence[str]) -> Shelf:
         both = {name: np.concatenate((column, more[name])) for name, column in self.columns.items()}
         start = int(np.searchsorted(self.columns["recorded"], more["recorded"].min()))
         order = np.lexsort(tuple(both[name][start:] for name in ("low", "high", "recorded")))
@@ -151,7 +208,7 @@ class Shelf:
             column[start:] = column[start:][order]
         return Shelf(
             both,
-            self.titles.added([item.title for item in items]),
+            self.titles.added(titles),
             self.chains,
             self.tags,
             self.narratives,

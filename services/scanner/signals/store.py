@@ -15,7 +15,7 @@ from services.scanner.signals.calibration import Bin
 from services.scanner.signals.generation import Memory
 from services.scanner.signals.performance import HORIZONS, Outcome, Tally
 from services.scanner.signals.record import Entry
-from services.scanner.signals.shelf import Item
+from services.scanner.signals.shelf import Item, Packed
 
 QUERIES = load_queries(Path(__file__).parents[1] / "sql/signals.sql")
 HOUR_MS = 3_600_000
@@ -94,9 +94,10 @@ class SignalStore:
         if waiting:
             await tx.execute(QUERIES["add_waiting"], *map(list, zip(*waiting, strict=True)))
 
-    async def items(self, connection: Connection, position: int, limit: int) -> list[Item]:
-        """What filters look at, behind a position."""
-        return [_item(row) for row in await connection.fetch(QUERIES["items"], position, limit)]
+    async def packed(self, connection: Connection, position: int, limit: int) -> Packed | None:
+        """What filters look at, behind a position; None where the record ends."""
+        row = await connection.fetchrow(QUERIES["packed"], position, limit)
+        return None if row["ids"] is None else Packed(*row)
 
     async def bodies(self, connection: Connection, positions: Sequence[int]) -> dict[int, Record]:
         """Position → the signal as it is shown."""
@@ -233,22 +234,4 @@ def _columns(one: Written) -> tuple[Any, ...]:
         entry.body.decode(),
         entry.evidence.decode(),
         one.told,
-    )
-
-
-def _item(row: Record) -> Item:
-    return Item(
-        row["id"],
-        row["recorded_ms"],
-        row["cmc_id"],
-        row["symbol"],
-        row["sentiment"],
-        row["timeframe"],
-        row["confidence"],
-        row["title"],
-        tuple(row["chains"]),
-        tuple(row["tags"]),
-        tuple(row["narratives"]),
-        tuple(row["triggers"]),
-        row["told"],
     )

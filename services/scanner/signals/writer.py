@@ -101,8 +101,8 @@ class Writer:
         self.assets = {asset.cmc_id: asset for asset in await self._store.assets(connection)}
         self.names = await self._store.names(connection)
         self.places = await self._store.places(connection)
-        while items := await self._store.items(connection, len(self.shelf), LOAD):
-            self.shelf = self.shelf.added(items)
+        while packed := await self._store.packed(connection, len(self.shelf), LOAD):
+            self.shelf = await asyncio.to_thread(self.shelf.taken, packed)
         metrics.signals_held.set(len(self.shelf))
 
     async def find(self, wanted: Wanted, limit: int, offset: int, before: tuple[int, object] | None) -> Page:

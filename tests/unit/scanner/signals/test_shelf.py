@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from libs.common.ids import Uuid
 from services.scanner.signals import titles_text
-from services.scanner.signals.shelf import SENTIMENTS, Item, Shelf, Wanted, folded
+from services.scanner.signals.shelf import SENTIMENTS, Item, Packed, Shelf, Wanted, folded
 from tests.oracles import signal_filters
 
 NAMES = ["Bitcoin", "BNB Chain", "ETHEREUM", "Straße", "STRASSE", "%", "_", "a'b", 'q"', "İ", "ﬁ", "base\\"]
@@ -123,3 +125,43 @@ def test_cursors_walk_over_everything_once(its: list[Item], ask: Wanted, size: i
         last = its[page.positions[-1]]
         before = last.recorded_ms, last.id
     assert seen == whole.positions
+
+
+def packed(its: Sequence[Item]) -> Packed:
+    """Items as PostgreSQL packs them."""
+
+    def numbers(form: str, values: Sequence[float]) -> bytes:
+        return struct.pack(f">{len(values)}{form}", *values)
+
+    def lines(lists: Sequence[Sequence[object]]) -> str:
+        return "\n".join(json.dumps(list(one)) for one in lists)
+
+    return Packed(
+        ids=b"".join(item.id.bytes for item in its),
+        recorded_ms=numbers("q", [item.recorded_ms for item in its]),
+        cmc_ids=numbers("i", [item.cmc_id for item in its]),
+        timeframe_ids=numbers("h", [item.timeframe_id for item in its]),
+        confidences=numbers("d", [item.confidence for item in its]),
+        told=numbers("?", [item.told for item in its]),
+        sentiments="\n".join(item.sentiment for item in its),
+        symbols=lines([[item.symbol] for item in its]),
+        titles="\n".join(item.title.replace("\n", " ") for item in its),
+        chains=lines([item.chains for item in its]),
+        tags=lines([item.tags for item in its]),
+        narratives=lines([item.narratives for item in its]),
+        triggers=lines([item.triggers for item in its]),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(its=items.filter(bool), more=items, asked=st.lists(wanted, min_size=1, max_size=3))
+def test_a_shelf_read_from_the_record_is_that_of_its_items(
+    its: list[Item], more: list[Item], asked: list[Wanted]
+) -> None:
+    known = {item.id for item in its}
+    later = [item for item in more if item.id not in known]
+    read = Shelf().taken(packed(its)).added(later)
+    if later:
+        assert len(Shelf().added(its).taken(packed(later))) == len(read)
+    for ask in asked:
+        assert read.find(ask, 50, 0) == signal_filters.find([*its, *later], ask, 50, 0)
