@@ -1,5 +1,5 @@
 """Bad input at every door of trading: each field of each endpoint out of range, of the wrong type, not a
-number, huge, negative, foreign. The answer is the contract's code, and nothing has changed."""
+number, huge, negative, foreign, missing. The answer is the contract's code, and nothing has changed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ PRICES = {"sl", "tp", "open_price", "close_price", "distance", "step", "max_dail
 AMOUNTS = {"amount", "commission", "storage", "profit"}
 TEXTS = {"symbol", "comment", "client_order_id", "note", "fill_profile"}
 REFUSALS = {"INVALID_DATA", "INVALID_LOGIN", "INVALID_USER", "PERMISSION_DENIED", "RET_TRADE_BAD_VOLUME"}
+MISSING = object()  # the field is left out
 AT_ONCE = 32  # requests under way
 MONEY = ("/admin/balance", "/admin/credit")
 
@@ -95,6 +97,10 @@ def cases() -> list[tuple[str, str, Any]]:
                 if field in AMOUNTS - {"amount"} and value == 0:
                     continue
                 found.append((name, field, value))
+        required = [f.encode_name for f in msgspec.structs.fields(row.request) if f.required]
+        found += [(name, field, value) for field in required for value in (None, MISSING)]
+        if row.surface == "admin" and "login" in fields_of(row):
+            found += [(name, "login", None), (name, "login", MISSING)]
     return found
 
 
@@ -143,6 +149,8 @@ async def test_no_field_of_any_endpoint_takes_what_it_should_not(
         row = ROWS[name]
         client: Trader | Staff = staff if row.surface == "admin" or "login" not in fields_of(row) else trader
         body = {**good(row, trader.login, order), field: value}
+        if value is MISSING:
+            del body[field]
         status, answer = await send(client, row, body)
         if status not in (400, 403) or answer.get("error") not in REFUSALS:
             wrong.append((name, field, value, status, answer))
