@@ -81,22 +81,25 @@ def table_of(closed: dict[str, list[Closed]]) -> list[str]:
     return lines
 
 
+def part_of(name: str, timeframe: str, word: str) -> list[str]:
+    """The lines about one series."""
+    bars, closed, still_open = records_of(name, timeframe)
+    base = [closed["_baseline_long"], closed["_baseline_short"]]
+    total = sum(len(ends) for pattern, ends in closed.items() if not pattern.startswith("_"))
+    return [
+        f"## {name}, {word}",
+        "",
+        f"{bars:,} bars, {total:,} closed records of patterns, {still_open} open at the end; "
+        f"baselines: {len(base[0]):,} long, {len(base[1]):,} short.",
+        "",
+        *table_of(closed),
+        "",
+    ]
+
+
 def main() -> None:
     """Judge the three series and write the page."""
-    parts = [HEAD]
-    for name, timeframe, word in SERIES:
-        bars, closed, still_open = records_of(name, timeframe)
-        base = [closed["_baseline_long"], closed["_baseline_short"]]
-        total = sum(len(ends) for pattern, ends in closed.items() if not pattern.startswith("_"))
-        parts += [
-            f"## {name}, {word}",
-            "",
-            f"{bars:,} bars, {total:,} closed records of patterns, {still_open} open at the end; "
-            f"baselines: {len(base[0]):,} long, {len(base[1]):,} short.",
-            "",
-            *table_of(closed),
-            "",
-        ]
+    parts = [HEAD, *(line for one in SERIES for line in part_of(*one))]
     PAGE.write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
     print(f"wrote {PAGE.name}")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import pattern_records
 from services.scanner.analogs import matches_in
 from services.scanner.bars import Bars, fault_of
 from services.scanner.codec import rows_of
@@ -84,3 +85,13 @@ def test_all_three_show_patterns_and_levels() -> None:
         now = snapshot(real(name).last(200))
         assert now.patterns
         assert now.support or now.resistance
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("EURUSD", marks=pytest.mark.soak), "GOOG", "BTCUSD"], ids=lambda name: str(name)
+)
+def test_the_published_table_of_records_is_what_its_program_counts(name: str) -> None:
+    (one,) = (one for one in pattern_records.SERIES if one[0] == name)
+    told = "\n".join(pattern_records.part_of(*one)).strip()
+    assert told in pattern_records.PAGE.read_text(encoding="utf-8")
+    assert told.count("\n| [") >= 20
