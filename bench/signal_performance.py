@@ -1,4 +1,4 @@
-"""What became of signals on real series: the table in docs/api/signals.md.
+"""What became of signals on real series: the tables in docs/api/signals.md.
 
 ``python -m bench.signal_performance`` walks EURUSD (hourly) and GOOG (daily), the series the package
 ``backtesting`` carries, as a back-fill does, and measures every signal as the outcome job does.
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from libs.common.candles import BY_NAME, Timeframe
 from services.scanner.bars import Bars, bars_of
+from services.scanner.signals.calibration import Bin, Calibration, calibration_of
 from services.scanner.signals.performance import (
     ENOUGH,
     HORIZONS,
@@ -30,7 +31,8 @@ SERIES = (("EURUSD", "1h", 1), ("GOOG", "1d", 2))
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
+    fits: list[str] = []
     head = ("market", "trigger", "sentiment", "horizon", "n", "hit rate (95 %)", "any bar")
     print(f"| {' | '.join((*head, 'mean return', 'any bar', 'Brier'))} |")
     print("|---|---|---|---|---|---|---|---|---|---|")
@@ -45,6 +47,28 @@ def main() -> None:
         for group in groups_of(tallies, bases):
             print(_line(f"{name} {timeframe}", group))
         print(f"<!-- {name}: {len(bars)} bars, {total} signals -->")
+        fits += [_fitted(f"{name} {timeframe}", hours, judged(bars, frame, hours)) for hours in HORIZONS]
+    print("\n| market | horizon | n | Brier as told | Brier calibrated | steps: from confidence, hit rate |")
+    print("|---|---|---|---|---|---|")
+    print("\n".join(line for line in fits if line))
+
+
+def judged(bars: Bars, frame: Timeframe, hours: int) -> Calibration | None:
+    """The fit of hits over confidence, as performance shows it; None with too few outcomes."""
+    told = [
+        Bin(round(confidence, 2), 1, int(outcome.hit))
+        for _, _, confidence, after_hours, outcome in _outcomes(bars, frame)
+        if after_hours == hours and outcome.hit is not None
+    ]
+    half = (len(told) + 1) // 2
+    return calibration_of(told[:half], told[half:])
+
+
+def _fitted(market: str, hours: int, found: Calibration | None) -> str:
+    if found is None:
+        return ""
+    steps = ", ".join(f"{step.confidence:.2f}: {step.rate:.0%} ({step.n})" for step in found.steps)
+    return f"| {market} | {hours}h | {found.n} | {found.brier:.3f} | {found.brier_calibrated:.3f} | {steps} |"
 
 
 def tallies_of(bars: Bars, frame: Timeframe, cmc_id: int) -> tuple[list[Tally], int]:

@@ -61,7 +61,10 @@ def test_the_same_signals_wherever_history_begins_and_ends(name: str, step_ms: i
     assert before == {at: d for at, d in whole.items() if at < len(cut)}
 
 
-SPANS = [pytest.param(520, 260, id="part"), pytest.param(5_000, 260, id="whole", marks=pytest.mark.soak)]
+SPANS = [
+    pytest.param(520, 260, id="part"),
+    pytest.param(5_000, 260, id="whole", marks=(pytest.mark.soak, pytest.mark.timeout(600))),
+]
 
 
 @pytest.mark.parametrize(("count", "first"), SPANS)
