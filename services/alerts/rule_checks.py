@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from libs.common.candles import BY_NAME, Timeframe
 from libs.common.errors import InvalidData
 from libs.common.messages import alert_rules as m
+from libs.common.messages.notifier import CHANNELS
 from services.alerts.errors import InvalidExpiresAt
 from services.alerts.rule_hours import ZoneUnknown, zone
 from services.alerts.rule_readings import WINDOW
 from services.alerts.rule_tree import fault_of
 
-NAME_MAX, MESSAGE_MAX, CHANNELS_MAX = 128, 2_000, 10
+NAME_MAX, MESSAGE_MAX = 128, 2_000
 COOLDOWN_S_MAX = 30 * 86_400
 DAYS_MAX = 365
 TEST_BARS_MAX = 18_000 - WINDOW  # what market gives at once
 TIME_S_MAX = 253_402_300_799
-_CHANNEL = re.compile(r"^[a-z][a-z0-9_]{0,31}$")
 
 
 def checked(rule: m.RuleBody, *, symbol: str, now_ms: int) -> m.RuleBody:
@@ -40,9 +38,9 @@ def _fault(rule: m.RuleBody) -> str | None:
             return f"{name} has more than {most} characters or a NUL"
     if not 0 <= rule.cooldown_s <= COOLDOWN_S_MAX:
         return f"cooldown_s was {rule.cooldown_s}; 0 to {COOLDOWN_S_MAX}"
-    channels = rule.channels or ()
-    if len(channels) > CHANNELS_MAX or not all(_CHANNEL.match(name) for name in channels):
-        return f"channels are at most {CHANNELS_MAX} names of channels"
+    unknown = sorted(set(rule.channels or ()) - set(CHANNELS))
+    if unknown or len(rule.channels or ()) > len(CHANNELS):
+        return f"channels has {', '.join(unknown) or 'a name twice'}; there are {' '.join(CHANNELS)}"
     try:
         zone(rule.schedule.timezone)
     except ZoneUnknown:

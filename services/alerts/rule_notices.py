@@ -105,8 +105,6 @@ def _one(rule: Rule, hit: Hit, now_ms: int, frame: Timeframe) -> tuple[str, str,
     }
     if hit.held_back:
         data["held_count"] = hit.held_back
-    if late:
-        data["caught_mark"] = CAUGHT_UP
     return f"{_name(rule)}: {rule.symbol} {hit.price:g}", "\n".join(lines), data
 
 

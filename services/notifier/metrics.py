@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.notifier.preferences import CHANNELS
+from libs.common.messages.notifier import CHANNELS
 
 notices = Counter("tradewind_notifier_notices", "Facts that became a notification", ["token"])
 deliveries = Counter("tradewind_notifier_deliveries", "Deliveries that are over", ["channel", "state"])

@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from libs.common.messages.notifier import ChannelChoice, EmailChoice, Preferences, QuietHours
+from libs.common.messages.notifier import CHANNELS, ChannelChoice, EmailChoice, Preferences, QuietHours
 from services.notifier.errors import InvalidParam
 from services.notifier.gates import Digest, Gate, Quiet
 from services.notifier.wallclock import UnknownZone, zone
 
-CHANNELS = ("email", "telegram", "discord", "x", "slack", "ntfy", "webhook", "apprise")
 LANGUAGES = ("en", "de", "es", "zh")
 DEFAULT_LANGUAGE = "en"
 _FIELDS = (*CHANNELS, "min_confidence", "quiet_hours", "digest", "language", "timezone")

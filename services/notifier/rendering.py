@@ -43,6 +43,7 @@ class Words:
     sides: tuple[str, ...]
     conditions: tuple[str, ...]
     commands: tuple[str, ...]
+    caught_up: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ def _read_words(path: Path) -> Words:
             sides=tuple(said["sides"]),
             conditions=tuple(said["conditions"]),
             commands=tuple(said["commands"]),
+            caught_up=said["caught_up"],
         )
     except (KeyError, OSError, tomllib.TOMLDecodeError) as e:
         raise TemplateBroken(f"{path.parent.name}/{path.name}: {e!r}") from e
@@ -189,6 +191,8 @@ def _value(field: str, data: Mapping[str, Any], words: Words, context: Context) 
             return _word(words.conditions, data.get("condition"))
         case "side_word":
             return _word(words.sides, data.get("side"))
+        case "caught_mark":
+            return words.caught_up if data.get("caught_up") else ""
         case "move":
             return _move(data, words, context)
         case "cmd_word":

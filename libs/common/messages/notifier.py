@@ -140,6 +140,11 @@ class Preferences(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
 
 
+CHANNELS = tuple(
+    field.name for field in msgspec.structs.fields(Preferences) if field.type in (EmailChoice, ChannelChoice)
+)  # every channel a person may switch on
+
+
 class ChannelBind(msgspec.Struct, frozen=True, kw_only=True):
     """Bind an address of a channel to a person (contract C2)."""
 

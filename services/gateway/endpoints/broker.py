@@ -446,8 +446,9 @@ ALERTS = (
             Tool(
                 name="alert_create",
                 description=(
-                    "Arm a price alert. side: 0 bid, 1 ask. condition 2: at or above target_price, 3: at or"
-                    " below; the others stand in the documentation. repeat_mode 0: once."
+                    "Arm a price alert. side: 0 bid, 1 ask. condition: 0 crosses target_price upwards, 1 "
+                    "downwards, 12 either way; 2 is above it, 3 below; the others stand in the documentation."
+                    " repeat_mode 0: once, 1: each time."
                 ),
             ),
         ),

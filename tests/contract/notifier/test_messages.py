@@ -104,7 +104,8 @@ async def test_whatever_a_webhook_says_its_receiver_can_verify_it(
 def test_a_webhook_body_says_what_and_when_in_utc(data: dict[str, Any], created_ms: int) -> None:
     message = Outgoing(id="i", type="t", title="T", text="x", created_ms=created_ms, login=7, data=data)
     said = json.loads(payload_of(message))
-    assert list(said) == ["id", "type", "timestamp", "data"]
+    assert list(said) == ["id", "type", "timestamp", "created_at", "data"]
+    assert said["created_at"] == said["timestamp"]
     assert datetime.fromisoformat(said["timestamp"]) == datetime.fromtimestamp(
         created_ms // 1000, UTC
     ).replace(microsecond=created_ms % 1000 * 1000)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.messages.notifier import CHANNELS
 from services.notifier.errors import InvalidParam
 from services.notifier.gates import Digest, Quiet
 from services.notifier.preferences import (
-    CHANNELS,
     LANGUAGES,
     Said,
     gate_of,

@@ -36,7 +36,7 @@ def test_every_text_is_there_in_every_language_with_the_same_fields(language: st
 def test_every_language_has_words_for_every_code(language: str) -> None:
     words = TEXTS.words(language)
     assert (len(words.conditions), len(words.sides), len(words.commands)) == (13, 2, 6)
-    assert all(words.conditions + words.sides + words.commands)
+    assert all((*words.conditions, *words.sides, *words.commands, words.caught_up))
     assert words.decimal != words.group
 
 
@@ -143,6 +143,14 @@ def test_a_channel_and_a_move_are_told_by_what_was_watched() -> None:
     assert "Threshold: 0.00250\n" in written("en", condition=8, **moved).text
     assert "Umbral: 1,5 %" in written("es", condition=11, **{**moved, "move_threshold": 1.5}).text
     assert "阈值：0.00250" in written("zh", condition=9, **moved).text
+
+
+def test_a_rule_that_was_caught_up_says_so_in_its_language() -> None:
+    said = {"rule_name": "r", "symbol": "EURUSD", "price": 1.1, "timeframe": "1h", "caught_up": True}
+    for language, mark in (("en", "[caught up]"), ("de", "[nachgeholt]"), ("zh", "[补发]")):
+        assert mark in TEXTS.write("alert_rule", said, Context(language, None, 5)).text.splitlines()
+    on_time = TEXTS.write("alert_rule", {**said, "caught_up": False}, Context("en", None, 5))
+    assert "[" not in on_time.text
 
 
 @given(message=st.text(max_size=300), label=st.text(max_size=100))
