@@ -1,15 +1,16 @@
 """Keeps what came after earlier formations, and which formations show now.
 
 Lifecycle: counted when somebody asks first, and again when what is there is old; meanwhile the old is given.
-Of thousands of symbols the first to ask are refused while counting goes on (``NotCounted``): an answer
-without it would be paid for and say nothing. A count for which no candles could be read is none. Counting
-reads closed candles and stored detections, so nothing in it knows more than was known at its bar.
+Before what a start loads is judged, and of thousands of symbols while counting goes on, the first to ask are
+refused (``NotCounted``): an answer without it would be paid for and say nothing. A count for which no candles
+could be read is none. Counting reads closed candles and stored detections, so nothing in it knows more than
+was known at its bar.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -57,8 +58,16 @@ class Showing(NamedTuple):
 class Keeper:
     """See the module's text."""
 
-    def __init__(self, source: ClosedBars, database: Database, store: BriefStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: ClosedBars,
+        database: Database,
+        store: BriefStore,
+        clock: Clock,
+        is_judged: Callable[[], bool] = lambda: True,  # whether what was loaded at the start is judged
+    ) -> None:
         self._source = source
+        self._is_judged = is_judged
         self._database = database
         self._store = store
         self._clock = clock
@@ -104,6 +113,8 @@ class Keeper:
             await asyncio.gather(self._counting, return_exceptions=True)
 
     async def _fresh(self) -> None:
+        if self._old_s < 0 and not self._is_judged():
+            raise NotCounted(retry_after_s=RETRY_AFTER_S)
         if self._counting is None and self._clock.monotonic_s() >= self._old_s:
             self._counting = asyncio.create_task(self._count(), name="experience")
             self._counting.add_done_callback(self._counted)

@@ -141,6 +141,11 @@ class Rounds:
         self._stopping = True
         self._following.due.set()
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether there was a moment at which no closed bar waited to be judged."""
+        return self._caught_up
+
     async def problem(self) -> str | None:
         """Why bars are not judged, or None."""
         return self._trouble or None

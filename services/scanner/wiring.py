@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -92,7 +92,7 @@ async def build(config: ScannerConfig, base: Base) -> AsyncIterator[App]:
             clock=base.clock,
         )
         people = _people(config, base, market, people_store, watching)
-        briefs = _briefs(config, base, history, stack)
+        briefs = _briefs(config, base, history, lambda: rounds.caught_up, stack)
 
         def heard(stored: Stored) -> None:
             market.take(decode(stored.payload, InstrumentChanged).instrument)
@@ -138,10 +138,16 @@ def _people(
     )
 
 
-def _briefs(config: ScannerConfig, base: Base, history: History, stack: AsyncExitStack) -> Briefs:
+def _briefs(
+    config: ScannerConfig,
+    base: Base,
+    history: History,
+    is_judged: Callable[[], bool],
+    stack: AsyncExitStack,
+) -> Briefs:
     """The analysis surface, with what it keeps to tell the past of patterns."""
     store = BriefStore()
-    keeper = Keeper(history, base.database, store, base.clock)
+    keeper = Keeper(history, base.database, store, base.clock, is_judged)
     stack.push_async_callback(keeper.close)
     return Briefs(
         source=history,

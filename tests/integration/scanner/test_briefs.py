@@ -69,7 +69,8 @@ class Desk:
     def __init__(self, database: Database) -> None:
         self.shelf, self.database, store = Shelf(), database, BriefStore()
         self.clock = clock = ManualClock(START)
-        self.keeper = Keeper(self.shelf, database, store, clock)
+        self.judged = True  # what was loaded at the start
+        self.keeper = Keeper(self.shelf, database, store, clock, lambda: self.judged)
         self.briefs = Briefs(
             source=self.shelf,
             database=database,
@@ -215,6 +216,18 @@ async def test_nobody_pays_for_an_answer_while_it_is_counted(
     monkeypatch.undo()
     desk.shelf.closing.set()
     assert [line.sym for line in (await desk.briefs.table(m.ScanTableAsk())).rows] == [PAIR]
+
+
+async def test_nobody_pays_for_an_answer_before_what_was_loaded_is_judged(desk: Desk) -> None:
+    desk.judged = False
+    for call in (desk.briefs.table(m.ScanTableAsk()), desk.brief(evidence=True)):
+        with pytest.raises(NotCounted):
+            await call
+    desk.judged = True
+    await judged_with_a_formation(desk)
+    assert len((await desk.briefs.table(m.ScanTableAsk())).rows) == 1
+    desk.judged = False  # what was counted once stays
+    assert len((await desk.briefs.table(m.ScanTableAsk())).rows) == 1
 
 
 async def test_a_count_without_candles_is_none_and_takes_nothing_away(desk: Desk) -> None:
