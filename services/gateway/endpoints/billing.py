@@ -96,7 +96,7 @@ class PaymentDecision(msgspec.Struct, frozen=True, kw_only=True):
 class PayoutRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Which transfer paid what is owed; the same name again is the same payout."""
 
-    customer_id: int
+    customer_id: Count
     ref: Line
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import asyncpg
 import pytest_asyncio
 from aiohttp import web
 
@@ -90,6 +91,17 @@ class Till:
     facilitator: FacilitatorServer
     providers: Providers
     dsns: dict[str, str]
+
+
+async def ledger_is_sound(till: Till) -> None:
+    """All postings sum to zero, and every wallet is the sum of its own."""
+    db = await asyncpg.connect(till.dsns["admin"])
+    assert await db.fetchval("SELECT coalesce(sum(amount_micros), 0) FROM billing.posting") == 0
+    wrong = """SELECT count(*) FROM billing.wallet AS w
+                WHERE balance_micros <> (SELECT coalesce(sum(amount_micros), 0) FROM billing.posting AS p
+                                          WHERE p.account_id = w.account_id)"""
+    assert await db.fetchval(wrong) == 0
+    await db.close()
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")

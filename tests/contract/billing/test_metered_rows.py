@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.conftest import wait_until
 from tests.contract.auth.people import Caller, Town, new_email
-from tests.contract.billing.conftest import PAIR, Till
+from tests.contract.billing.conftest import PAIR, Till, ledger_is_sound
 
 
 async def key_of(town: Town, email: str = "", address: str | None = None) -> Caller:
@@ -140,6 +140,47 @@ async def test_staff_gives_and_takes_credit_and_never_below_nothing(till: Till) 
     ]
     for body, status in cases:
         assert (await admin.call("POST", "/admin/credits", body)).status == status, body
+
+
+NO_AMOUNTS = (
+    "1e400",
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    f"{10**30}",
+    f"-{10**30}",
+    f"{2**63}",
+    "1.5",
+    '"5"',
+    "true",
+)
+
+
+async def test_amounts_that_are_none_are_400_at_every_door(till: Till) -> None:
+    caller, admin = await key_of(till.town), await till.town.admin()
+    id = caller.headers["key-id"]
+    doors = (
+        (admin, "/admin/credits", f'{{"keyId":"{id}","deltaMicros":%s}}'),
+        (admin, "/admin/credits", f'{{"keyId":"{id}","deltaCredits":%s}}'),
+        (caller, "/v1/topup", '{"amountMicros":%s}'),
+        (caller, "/v1/topup/stripe", '{"amountMicros":%s}'),
+    )
+    json_ = {"Content-Type": "application/json"}
+    for who, path, body in doors:
+        for amount in NO_AMOUNTS:
+            answer = await who.call("POST", path, data=body % amount, headers=json_)
+            assert answer.status == 400, (path, amount, answer.status, answer.body)
+    for path in (f"/admin/affiliates/{10**30}/payout", f"/admin/affiliates/{2**63}/payout"):
+        assert (await admin.call("POST", path, {"ref": "wire"})).status in (400, 404), path
+    for number in (2**53, 2**63, 10**30, "x"):
+        assert (await caller.call("GET", f"/v1/invoices/{number}")).status in (400, 404), number
+    assert await balance(caller) == 50_000
+    top = {"keyId": id, "deltaMicros": 10**15}
+    assert (await admin.done("POST", "/admin/credits", top))["balanceMicros"] == 10**15 + 50_000
+    assert (await admin.done("POST", "/admin/credits", {**top, "deltaMicros": -(10**15)}))[
+        "balanceMicros"
+    ] == 50_000
+    await ledger_is_sound(till)
 
 
 async def test_who_brings_nothing_is_told_the_terms_and_a_bad_key_is_401(till: Till) -> None:

@@ -8,10 +8,9 @@ import asyncpg
 import pytest
 
 from tests.contract.auth.people import PASSWORD, Caller, cookie_of, new_email
-from tests.contract.billing.conftest import Till
+from tests.contract.billing.conftest import Till, ledger_is_sound
 from tests.contract.billing.paying import Payer, header_of, pay
 from tests.contract.billing.test_providers import customer_of, ipn, ipn_of, order, tier_of, until_tier
-from tests.contract.billing.test_x402 import ledger_is_sound
 
 
 @pytest.mark.parametrize("version", [1, 2])

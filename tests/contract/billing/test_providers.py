@@ -16,9 +16,8 @@ import stripe
 
 from services.billing.providers.nowpayments import canonical
 from tests.contract.auth.people import Answer, Caller
-from tests.contract.billing.conftest import IPN_SECRET, STRIPE_SECRET, Till
+from tests.contract.billing.conftest import IPN_SECRET, STRIPE_SECRET, Till, ledger_is_sound
 from tests.contract.billing.test_metered_rows import balance, key_of
-from tests.contract.billing.test_x402 import ledger_is_sound
 
 _events = itertools.count(1)
 

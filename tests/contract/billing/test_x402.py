@@ -12,22 +12,11 @@ import asyncpg
 import pytest
 
 from tests.contract.auth.people import new_email
-from tests.contract.billing.conftest import PAIR, PAY_TO, Till
+from tests.contract.billing.conftest import PAIR, PAY_TO, Till, ledger_is_sound
 from tests.contract.billing.paying import HEADERS, RECEIPTS, Payer, bent, header_of, pay
 from tests.contract.billing.test_metered_rows import balance, key_of
 
 VERSIONS = pytest.mark.parametrize("version", [1, 2])
-
-
-async def ledger_is_sound(till: Till) -> None:
-    """All postings sum to zero, and every wallet is the sum of its own."""
-    db = await asyncpg.connect(till.dsns["admin"])
-    assert await db.fetchval("SELECT coalesce(sum(amount_micros), 0) FROM billing.posting") == 0
-    wrong = """SELECT count(*) FROM billing.wallet AS w
-                WHERE balance_micros <> (SELECT coalesce(sum(amount_micros), 0) FROM billing.posting AS p
-                                          WHERE p.account_id = w.account_id)"""
-    assert await db.fetchval(wrong) == 0
-    await db.close()
 
 
 @VERSIONS
