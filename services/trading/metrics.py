@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Count
 from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -42,6 +43,6 @@ def committed(decisions: Sequence[Decision], seconds: float) -> None:
     commit_seconds.observe(seconds)
     if decisions:
         commit_decisions.observe(len(decisions))
-    for _, outcome in decisions:
-        for event in outcome.events:
-            facts.labels(type(event).__name__).inc()
+    kinds = Count(type(event).__name__ for _, outcome in decisions for event in outcome.events)
+    for kind, count in kinds.items():
+        facts.labels(kind).inc(count)
