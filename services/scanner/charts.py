@@ -284,12 +284,17 @@ def _formation(axes: Any, columns: NDArray[np.float64], spec: ChartSpec) -> None
     axes.add_collection(frame, autolim=False)
     right = _right(spec)
     half = len(spec.pattern_name) * NAME_PIXELS / 2 / (WIDTH * WIDE / (right + 1))  # in bars
+    x = min(max((start + end) / 2, half - 1), right - half)
+    under = columns[:, max(int(x - half), 0) : int(x + half) + 2]
+    # Above the box, unless candles stand there and none do below.
+    is_below = under.size > 0 and under[2].max() > high + room and under[3].min() >= low - room
     axes.annotate(
         spec.pattern_name,
-        (min(max((start + end) / 2, half - 1), right - half), high + room),
+        (x, low - room if is_below else high + room),
         textcoords="offset points",
-        xytext=(0, 5),
+        xytext=(0, -5 if is_below else 5),
         ha="center",
+        va="top" if is_below else "bottom",
         fontsize=13,
         fontweight="bold",
         color=color,
