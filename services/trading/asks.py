@@ -117,6 +117,7 @@ def staff_open(ask: m.StaffOpenAsk, symbol: str, digits: int, currency: str) -> 
         tp_points=points(ask.tp, digits),
         expiration_ms=ask.expiration * _MS,
         commission_minor=minor_or_none(ask.commission, currency),
+        storage_minor=minor(ask.storage, currency),
         comment=ask.comment,
     )
 

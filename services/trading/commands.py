@@ -157,7 +157,8 @@ class StaffOpen(msgspec.Struct, frozen=True, kw_only=True):
     """Open a position or place a pending order for a client, at a stated price and time if given.
 
     Sessions, quotes' age and distances are the dealer's business; volume limits, stops on their side
-    and margin are not. ``commission_minor`` replaces the computed one.
+    and margin are not. ``commission_minor`` replaces the computed one, ``storage_minor`` is the swap a
+    position brings along.
     """
 
     cmd: int
@@ -169,6 +170,7 @@ class StaffOpen(msgspec.Struct, frozen=True, kw_only=True):
     tp_points: int = 0
     expiration_ms: int = 0
     commission_minor: int | None = None
+    storage_minor: int = 0
     comment: str = ""
     reason: int = 2
 

@@ -84,6 +84,7 @@ def staff_open(draft: Draft, asked: StaffOpen) -> None:
         comment=asked.comment,
     )
     if asked.cmd in MARKET_CMDS:
+        trade = msgspec.structs.replace(trade, storage_minor=asked.storage_minor)
         fill(draft, trade, terms, commission_minor=asked.commission_minor)
         return
     check_expiration(asked.expiration_ms, draft.now_ms)

@@ -304,7 +304,10 @@ class BalanceAck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StaffOpenAsk(msgspec.Struct, frozen=True, kw_only=True):
-    """MngOpenTrade: open a position or place a pending order for a client."""
+    """MngOpenTrade: open a position or place a pending order for a client.
+
+    1.1 added ``storage``, the swap a position brings along.
+    """
 
     login: int
     cmd: int
@@ -317,6 +320,7 @@ class StaffOpenAsk(msgspec.Struct, frozen=True, kw_only=True):
     expiration: int = 0
     commission: float | None = None
     comment: str = ""
+    storage: float = 0.0
 
 
 class StaffCloseAsk(msgspec.Struct, frozen=True, kw_only=True):

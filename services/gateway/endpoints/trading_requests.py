@@ -160,7 +160,10 @@ class MoneyRequest(StaffRequest, frozen=True, kw_only=True):
 
 
 class MngOpenRequest(StaffRequest, frozen=True, kw_only=True):
-    """Open a position or place a pending order for a client; without ``open_price`` at the market."""
+    """Open a position or place a pending order for a client; without ``open_price`` at the market.
+
+    ``commission`` replaces the computed one, ``storage`` is the swap a position brings along.
+    """
 
     cmd: Cmd
     volume: Volume
@@ -171,6 +174,7 @@ class MngOpenRequest(StaffRequest, frozen=True, kw_only=True):
     tp: Price = 0.0
     expiration: Seconds = 0
     commission: Amount | None = None
+    storage: Amount = 0.0
     comment: Line = ""
 
 

@@ -76,7 +76,9 @@ async def test_a_balance_operation_is_corrected_by_its_order(staff: Staff, trade
 async def test_a_dealer_opens_and_closes_at_stated_prices(staff: Staff, trader: Trader) -> None:
     async with listening(trader) as stream:
         asked = {"login": trader.login, "cmd": 0, "volume": 100, "symbol": "EURUSD", "open_price": 1.05}
-        record = await staff.call("POST", "/admin/trade/open/sync", {**asked, "open_time": 1_700_000_000})
+        record = await staff.call(
+            "POST", "/admin/trade/open/sync", {**asked, "open_time": 1_700_000_000, "storage": -12}
+        )
         order = record["order"]
         assert (record["open_price"], record["open_time"], record["state"], record["reason"]) == (
             1.05,
@@ -85,14 +87,15 @@ async def test_a_dealer_opens_and_closes_at_stated_prices(staff: Staff, trader: 
             2,
         )
         assert (await trader.trades(OPEN))[order]["profit"] == 5_000.0
+        assert (await trader.trades(OPEN))[order]["net_profit"] == 4_988.0
         closing = {"login": trader.login, "order": order, "close_price": 1.06, "commission": -3.5}
         ack = await staff.call("POST", "/admin/trade/close", closing)
         assert (ack["state"], ack["close_volume"]) == (7, 100)
         row = (await trader.trades(CLOSED))[order]
-        assert (row["profit"], row["commission"], row["net_profit"]) == (1_000.0, -3.5, 996.5)
+        assert (row["profit"], row["commission"], row["net_profit"]) == (1_000.0, -3.5, 984.5)
         frames = await heard(stream, "o", 2, order=order)
         assert [(f[12], f[17]) for f in frames] == [(0, 0), (3, 6)]
-    assert (await trader.balance())["balance"] == 10_996.5
+    assert (await trader.balance())["balance"] == 10_984.5
 
 
 async def test_a_record_tells_the_rates_of_its_profit_and_its_first_margin(

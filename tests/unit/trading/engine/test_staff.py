@@ -46,12 +46,13 @@ def test_staff_open_at_a_stated_price_time_and_commission() -> None:
         desk.staff(
             c.StaffOpen(
                 cmd=0, symbol="EURUSD", volume=100, open_points=109_500, open_ms=START_MS - 5_000,
-                commission_minor=-1_00, sl_points=109_400, tp_points=109_600,
+                commission_minor=-1_00, storage_minor=-12_00, sl_points=109_400, tp_points=109_600,
             )
         )
     )  # fmt: skip
     assert (trade.open_points, trade.open_ms, trade.commission_minor) == (109_500, START_MS - 5_000, -1_00)
     assert (trade.margin_minor, trade.reason) == (1_100_05, 2)
+    assert desk.account.book("EURUSD").storage == trade.storage_minor == -12_00
     pending = trade_of(desk.staff(c.StaffOpen(cmd=2, symbol="EURUSD", volume=100, open_points=120_000)))
     assert desk.account.pendings.get(pending.order) == pending
 
