@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from libs.common.errors import InvariantBroken
 from libs.common.ids import Uuid
 from services.scanner.signals.titles_text import Titles
 
@@ -46,6 +47,7 @@ class Packed(NamedTuple):
     """The same of many signals in the order of the record, as PostgreSQL sends columns: numbers big-endian
     one behind another, texts a line each, lists as JSON a line each."""
 
+    positions: bytes  # from 1
     ids: bytes
     recorded_ms: bytes
     cmc_ids: bytes
@@ -177,15 +179,17 @@ class Shelf:
         return self._grown(more, [item.title for item in items])
 
     def taken(self, packed: Packed) -> Shelf:
-        """The same as ``added``, of many that come from the record."""
+        """The same as ``added``, of many that come from the record, each in its place there."""
+        positions = np.frombuffer(packed.positions, dtype=">i8") - 1
+        if not np.array_equal(positions, np.arange(len(self), len(self) + len(positions))):
+            raise InvariantBroken("the record of signals has a hole, or came in another order")
         ids = np.frombuffer(packed.ids, dtype=">u8").reshape(-1, 2)
-        count = len(ids)
         sentiments = {name: at for at, name in enumerate(SENTIMENTS)}
         more = {
             "recorded": np.frombuffer(packed.recorded_ms, dtype=">i8"),
             "high": ids[:, 0],
             "low": ids[:, 1],
-            "position": np.arange(len(self), len(self) + count),
+            "position": positions,
             "cmc": np.frombuffer(packed.cmc_ids, dtype=">i4"),
             "sentiment": [sentiments[name] for name in packed.sentiments.split(LINE)],
             "timeframe": np.frombuffer(packed.timeframe_ids, dtype=">i2"),

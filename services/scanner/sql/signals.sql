@@ -63,21 +63,23 @@ SELECT s.position, s.id, s.recorded_ms, s.confidence, s.price, s.cmc_id, s.timef
 UPDATE scanner.signal_head SET position = $1, hash = $2;
 
 -- name: packed
--- What filters look at, in the order of the record, behind a position: a row of columns.
+-- What filters look at, in the order of the record, behind a position: a row of columns. They come in the
+-- order of the subquery; positions prove it.
 -- $1 position  $2 limit
-SELECT string_agg(uuid_send(s.id), '' ORDER BY s.position) AS ids,
-       string_agg(int8send(s.recorded_ms), '' ORDER BY s.position) AS recorded_ms,
-       string_agg(int4send(s.cmc_id), '' ORDER BY s.position) AS cmc_ids,
-       string_agg(int2send(s.timeframe), '' ORDER BY s.position) AS timeframe_ids,
-       string_agg(float8send(s.confidence), '' ORDER BY s.position) AS confidences,
-       string_agg(boolsend(s.told), '' ORDER BY s.position) AS told,
-       string_agg(s.sentiment, E'\n' ORDER BY s.position) AS sentiments,
-       string_agg(to_jsonb(ARRAY[s.symbol])::text, E'\n' ORDER BY s.position) AS symbols,
-       string_agg(replace(s.title, E'\n', ' '), E'\n' ORDER BY s.position) AS titles,
-       string_agg(to_jsonb(s.chains)::text, E'\n' ORDER BY s.position) AS chains,
-       string_agg(to_jsonb(s.tags)::text, E'\n' ORDER BY s.position) AS tags,
-       string_agg(to_jsonb(s.narratives)::text, E'\n' ORDER BY s.position) AS narratives,
-       string_agg(to_jsonb(s.triggers)::text, E'\n' ORDER BY s.position) AS triggers
+SELECT string_agg(int8send(s.position), '') AS positions,
+       string_agg(uuid_send(s.id), '') AS ids,
+       string_agg(int8send(s.recorded_ms), '') AS recorded_ms,
+       string_agg(int4send(s.cmc_id), '') AS cmc_ids,
+       string_agg(int2send(s.timeframe), '') AS timeframe_ids,
+       string_agg(float8send(s.confidence), '') AS confidences,
+       string_agg(boolsend(s.told), '') AS told,
+       string_agg(s.sentiment, E'\n') AS sentiments,
+       string_agg(to_jsonb(ARRAY[s.symbol])::text, E'\n') AS symbols,
+       string_agg(replace(s.title, E'\n', ' '), E'\n') AS titles,
+       string_agg(to_jsonb(s.chains)::text, E'\n') AS chains,
+       string_agg(to_jsonb(s.tags)::text, E'\n') AS tags,
+       string_agg(to_jsonb(s.narratives)::text, E'\n') AS narratives,
+       string_agg(to_jsonb(s.triggers)::text, E'\n') AS triggers
   FROM (SELECT position, id, recorded_ms, cmc_id, symbol, sentiment, timeframe, confidence, title, chains, tags,
                narratives, triggers, told
           FROM scanner.signal WHERE position > $1 ORDER BY position LIMIT $2) AS s;

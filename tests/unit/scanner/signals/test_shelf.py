@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from libs.common.errors import InvariantBroken
 from libs.common.ids import Uuid
 from services.scanner.signals import titles_text
 from services.scanner.signals.shelf import SENTIMENTS, Item, Packed, Shelf, Wanted, folded
@@ -127,8 +128,8 @@ def test_cursors_walk_over_everything_once(its: list[Item], ask: Wanted, size: i
     assert seen == whole.positions
 
 
-def packed(its: Sequence[Item]) -> Packed:
-    """Items as PostgreSQL packs them."""
+def packed(its: Sequence[Item], behind: int = 0) -> Packed:
+    """Items as PostgreSQL packs them, in their places behind others."""
 
     def numbers(form: str, values: Sequence[float]) -> bytes:
         return struct.pack(f">{len(values)}{form}", *values)
@@ -137,6 +138,7 @@ def packed(its: Sequence[Item]) -> Packed:
         return "\n".join(json.dumps(list(one)) for one in lists)
 
     return Packed(
+        positions=numbers("q", range(behind + 1, behind + 1 + len(its))),
         ids=b"".join(item.id.bytes for item in its),
         recorded_ms=numbers("q", [item.recorded_ms for item in its]),
         cmc_ids=numbers("i", [item.cmc_id for item in its]),
@@ -162,6 +164,8 @@ def test_a_shelf_read_from_the_record_is_that_of_its_items(
     later = [item for item in more if item.id not in known]
     read = Shelf().taken(packed(its)).added(later)
     if later:
-        assert len(Shelf().added(its).taken(packed(later))) == len(read)
+        assert len(Shelf().added(its).taken(packed(later, len(its)))) == len(read)
+    with pytest.raises(InvariantBroken):
+        Shelf().taken(packed(its, 1))
     for ask in asked:
         assert read.find(ask, 50, 0) == signal_filters.find([*its, *later], ask, 50, 0)
