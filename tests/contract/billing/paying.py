@@ -24,8 +24,8 @@ class Payer:
 
     def __init__(self) -> None:
         self.account = new_account()
-        self._client = x402Client().set_spend_controls(False)
-        register_exact_evm_client(self._client, self.account)
+        self.client = x402Client().set_spend_controls(False)
+        register_exact_evm_client(self.client, self.account)
 
     @property
     def address(self) -> str:
@@ -42,7 +42,7 @@ class Payer:
         else:
             said = json.loads(base64.b64decode(refused.headers["PAYMENT-REQUIRED"]))
             terms = PaymentRequired.model_validate(said)
-        made = await self._client.create_payment_payload(terms)
+        made = await self.client.create_payment_payload(terms)
         body: dict[str, Any] = json.loads(made.model_dump_json(by_alias=True, exclude_none=True))
         return body
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from x402.http.clients.httpx import wrapHttpxWithPayment
 
 from tests.contract.auth.people import new_email
 from tests.contract.billing.conftest import PAIR, PAY_TO, Till, ledger_is_sound
@@ -42,6 +43,20 @@ async def test_with_a_key_it_pays_that_call_and_the_balance_stays(till: Till, ve
     answer, _ = await pay(caller, Payer(), "POST", "/v1/brief", PAIR, version)
     assert answer.status == 200
     assert await balance(caller) == 0
+
+
+async def test_the_packages_own_http_client_pays_without_knowing_us(till: Till) -> None:
+    """It asks, is refused, pays and asks again by itself: a call, and a top-up that makes a key."""
+    payer = Payer()
+    wrapped = wrapHttpxWithPayment(payer.client)
+    async with wrapped as client:
+        answer = await client.post(f"{till.house.url}/v1/brief", json=PAIR)
+        assert answer.status_code == 200 and answer.json()["header"]["sym"] == "BTC/USDT"
+        receipt = json.loads(base64.b64decode(answer.headers["PAYMENT-RESPONSE"]))
+        assert receipt["success"] is True and receipt["network"] == "eip155:8453"
+        made = await client.post(f"{till.house.url}/v1/topup", json={"amountMicros": 100_000})
+        assert made.status_code == 200 and made.json()["balanceMicros"] == 100_000
+    assert till.facilitator.chain.balances[payer.address] == 10**12 - 110_000
 
 
 async def test_a_call_that_fails_is_not_paid_and_its_payment_may_be_brought_again(till: Till) -> None:
