@@ -37,6 +37,7 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{1,49}")
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _PRINTABLE: Final = re.compile(r"[!-~]+")
+_NETLOC: Final = re.compile(r"[A-Za-z0-9._:\[\]-]*")
 _NO_NAME: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
@@ -50,12 +51,9 @@ class Client:
     registered_ms: int = 0
 
     @property
-    def host(self) -> str:
-        """What can be said for certain of who gets the answer: the host it is sent to, or of its document."""
-        if self.client_id.startswith("https://"):
-            return urlsplit(self.client_id).netloc
-        parts = urlsplit(self.redirect_uris[0])
-        return parts.netloc or f"the app of {parts.scheme}:"
+    def publisher(self) -> str:
+        """The host its metadata was had from; "" for one that registered itself."""
+        return urlsplit(self.client_id).netloc if is_document_id(self.client_id) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +91,8 @@ def read_redirect_uri(text: str) -> str:
     parts = _split(text)
     if parts is None or "#" in text or "@" in parts.netloc:
         raise BadRedirectUri("a redirect_uri has neither fragment nor user")
+    if not _NETLOC.fullmatch(parts.netloc):  # it is shown, and stands in a header of the consent page
+        raise BadRedirectUri("a redirect_uri has a host as it stands in the DNS")
     if parts.scheme == "https" and parts.hostname:
         return text
     if parts.scheme == "http" and parts.hostname in _LOOPBACK:
@@ -109,6 +109,15 @@ def _split(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def place_of(redirect_uri: str) -> str:
+    """Where an answer goes, which is all that is certain of who gets it: neither what a client calls itself
+    nor its other addresses say that."""
+    parts = urlsplit(redirect_uri)
+    if parts.scheme == "http":
+        return f"an app on your own computer ({parts.netloc})"
+    return parts.netloc if parts.scheme == "https" else f"the app of {parts.scheme}:"
 
 
 def read_redirect_uris(given: Sequence[str]) -> tuple[str, ...]:

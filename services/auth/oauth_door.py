@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 
 import structlog
+from msgspec.structs import replace
 
 from libs.common.db import Connection
 from libs.common.messages.auth_oauth import (
@@ -81,7 +82,12 @@ class OAuthDoor:
         redirect_uri = message.redirect_uri
         if not oauth.may_redirect(client.redirect_uris, redirect_uri):
             raise BadRedirectUri("the redirect_uri is none of the client's")
-        asked = OAuthAsked(client_name=client.name, client_host=client.host, redirect_uri=redirect_uri)
+        asked = OAuthAsked(
+            client_name=client.name,
+            client_host=oauth.place_of(redirect_uri),
+            redirect_uri=redirect_uri,
+            publisher=client.publisher,
+        )
         return _judged(message, asked, tier)
 
     async def consent(self, message: OAuthConsent) -> OAuthCode:
@@ -181,7 +187,9 @@ class OAuthDoor:
 
     async def _give(self, tx: Connection, code_hash: bytes, held: HeldCode) -> OAuthGiven:
         new = self._door.new_key(name=held.client_name, scopes=held.scopes, mode="live")
-        new = replace(new, client_id=held.client_id, resource=held.resource, person_id=held.person_id)
+        new = dataclasses.replace(
+            new, client_id=held.client_id, resource=held.resource, person_id=held.person_id
+        )
         try:
             key = await self._door.insert(tx, new, "oauth", held.address)
         except (KeyLimitReached, TierInsufficient, NotSignedIn) as e:
@@ -204,13 +212,7 @@ def _judged(message: OAuthAsk, asked: OAuthAsked, tier: str) -> OAuthAsked:
     """What is wrong with a request, in the words that go to the client; or what a consent gives."""
 
     def no(error: str, why: str) -> OAuthAsked:
-        return OAuthAsked(
-            client_name=asked.client_name,
-            client_host=asked.client_host,
-            redirect_uri=asked.redirect_uri,
-            error=error,
-            error_description=why,
-        )
+        return replace(asked, error=error, error_description=why)
 
     if message.response_type != "code":
         return no("unsupported_response_type", "response_type is code")
@@ -222,13 +224,7 @@ def _judged(message: OAuthAsk, asked: OAuthAsked, tier: str) -> OAuthAsked:
     if scopes is None:
         return no("invalid_scope", f"scope is some of {' '.join(oauth.SCOPES)}")
     kept = tuple(scope for scope in scopes if message.person_id is None or _has_tier(scope, tier))
-    return OAuthAsked(
-        client_name=asked.client_name,
-        client_host=asked.client_host,
-        redirect_uri=asked.redirect_uri,
-        scopes=kept,
-        needs_person=bool(oauth.PERSON_SCOPES & set(kept)),
-    )
+    return replace(asked, scopes=kept, needs_person=bool(oauth.PERSON_SCOPES & set(kept)))
 
 
 def _has_tier(scope: str, tier: str) -> bool:

@@ -51,7 +51,9 @@ class OAuthAsk(msgspec.Struct, frozen=True, kw_only=True):
 class OAuthAsked(msgspec.Struct, frozen=True, kw_only=True):
     """It may be asked; or it may not, and ``error`` goes to the client at ``redirect_uri``.
 
-    ``scopes`` is what a consent gives, ``needs_person`` says that somebody has to sign in for it.
+    ``client_host`` is where the answer goes, in words for people. ``scopes`` is what a consent gives,
+    ``needs_person`` says that somebody has to sign in for it. 1.1 added ``publisher``: the host of the
+    client's metadata document, "" for a client that registered itself.
     """
 
     client_name: str
@@ -61,6 +63,7 @@ class OAuthAsked(msgspec.Struct, frozen=True, kw_only=True):
     needs_person: bool = False
     error: str = ""
     error_description: str = ""
+    publisher: str = ""
 
 
 class OAuthConsent(msgspec.Struct, frozen=True, kw_only=True):

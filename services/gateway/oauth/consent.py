@@ -82,7 +82,7 @@ def consent_page(
     rights = "".join(f"<li>{SCOPE_TEXT[scope]}</li>" for scope in asked.scopes)
     body = [
         f"<h1>{name} wants to connect</h1>"
-        f'<p class="soft">The answer goes to <b>{host}</b>. The name is what the app calls itself.</p>'
+        f'<p class="soft">The answer goes to <b>{host}</b>. {_named_by(asked)}</p>'
         f"<p>It may:</p><ul>{rights}</ul>"
     ]
     may_agree = bool(email) or not asked.needs_person
@@ -107,6 +107,12 @@ def consent_page(
         ends = 'You can end this at any time under <a href="/oauth/grants">grants</a>.'
         body.append(f'<p class="soft">{ends}</p>')
     return _page(f"{asked.client_name} wants to connect", "".join(body), 200, target_of(asked.redirect_uri))
+
+
+def _named_by(asked: OAuthAsked) -> str:
+    if asked.publisher:
+        return f"The name is what <b>{escape(asked.publisher)}</b> calls the app."
+    return "The name is what the app calls itself."
 
 
 def grants_page(keys: Sequence[KeyView], *, csrf: str, email: str) -> Reply:

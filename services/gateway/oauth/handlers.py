@@ -168,7 +168,7 @@ class Pages:
         form = _form(caller)
         if not self._is_from_our_page(form, caller):
             return consent.refused("This page is too old, or another one asked. Nothing was agreed to.")
-        asked = msgspec.convert(form, AuthorizeRequest)
+        asked = _asked(form)
         person = await self._person(caller)
         try:
             found, ask = await self._ask(asked, caller, person)
@@ -243,7 +243,7 @@ class Pages:
             return consent.refused("This page is too old, or another one asked. Nobody was signed in.")
         back = form.get("back", "")
         path, _, query = back.partition("?")
-        if path not in ("/oauth/authorize", "/oauth/grants"):
+        if path not in ("/oauth/authorize", "/oauth/grants") or not (back.isascii() and back.isprintable()):
             return consent.refused("There is no page to go back to.")
         message = ScanLogin(
             email=form.get("email", ""), password=form.get("password", ""), ip=caller.principal.address
@@ -258,7 +258,7 @@ class Pages:
                 page = consent.grants_sign_in(csrf=form["csrf"], failed=failed)
             else:
                 fields = dict(parse_qsl(query, keep_blank_values=True))
-                page = await self._consent_page(msgspec.convert(fields, AuthorizeRequest), caller, failed)
+                page = await self._consent_page(_asked(fields), caller, failed)
             return page._replace(status=e.http_status if page.status == 200 else page.status)
         gone = Reply(303, b"", {**NO_STORE, "Location": back}, _TEXT)
         return _with_cookie(gone, caller, "session", came_in.session, came_in.max_age_s, "/", "Lax")
@@ -290,7 +290,9 @@ class Pages:
     async def revoke(self, nothing: Any, caller: Caller) -> Reply:
         """A token counts no more; one we don't know did not count before."""
         form = _form(caller)
-        message = OAuthRevoke(token=form.get("token", ""), client_id=form.get("client_id"))
+        if not form.get("token"):
+            raise BodyUnreadable("token is needed")
+        message = OAuthRevoke(token=form["token"], client_id=form.get("client_id"))
         await self._ports.bus.request(OAUTH_REVOKE, message)
         await self._learn()
         return Reply(200, b"", NO_STORE)
@@ -348,6 +350,14 @@ def _form(caller: Caller) -> dict[str, str]:
     if any("\x00" in text for text in fields.values()):
         raise BodyUnreadable("a text may not hold a NUL character")
     return fields
+
+
+def _asked(fields: Mapping[str, str]) -> AuthorizeRequest:
+    """The request that a form hid."""
+    try:
+        return msgspec.convert(fields, AuthorizeRequest)
+    except msgspec.ValidationError as e:
+        raise BodyUnreadable("the request can't be read") from e
 
 
 def _fields(asked: AuthorizeRequest) -> dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import WSMsgType
 
 from tests.contract.auth.oauth_client import BACK, App, Browser, fields_of, query_of
 from tests.contract.auth.people import PASSWORD, Town
@@ -115,6 +117,9 @@ async def test_a_client_gives_its_token_back(town: Town) -> None:
         assert (await app.caller.call("POST", "/oauth/revoke", data=form)).status == 200
         assert (await holder.call("GET", CANDLES)).status == status
     assert (await app.caller.call("POST", "/oauth/revoke", data={"token": "unknown"})).status == 200
+    for form in ({}, {"token": ""}, {"client_id": app.client_id}):
+        answer = await app.caller.call("POST", "/oauth/revoke", data=form)
+        assert (answer.status, answer.code) == (400, "invalid_request")
 
 
 async def test_a_token_for_our_mcp_address_counts_nowhere_else(town: Town) -> None:
@@ -248,6 +253,62 @@ async def test_nobody_else_presses_the_button(town: Town) -> None:
     assert (await stranger.call("POST", "/oauth/authorize", fields)).status == 400, "another browser"
     foreign = await browser.decide(page, redirect_uri="https://evil.example/back")
     assert foreign.status == 400, "what the page hid is looked at again"
+
+
+async def test_people_are_told_where_this_answer_goes_and_not_another_one(town: Town) -> None:
+    app = App(town.stranger())
+    await app.register("https://claude.example/back", "https://evil.example/back", "http://localhost/cb")
+    for uri, place in (
+        ("https://evil.example/back", "evil.example"),
+        ("http://localhost:7777/cb", "an app on your own computer (localhost:7777)"),
+    ):
+        app.redirect_uri = uri
+        text = (await Browser(town.stranger()).call("GET", app.address())).body.decode()
+        assert f"The answer goes to <b>{place}</b>. The name is what the app calls itself." in text
+        assert "claude.example" not in text
+
+
+async def test_forms_that_no_page_of_ours_made_are_refused_plainly(town: Town) -> None:
+    app, browser = await app_of(town), Browser(town.stranger())
+    page = await browser.call("GET", app.address())
+    long = await browser.decide(page, state="x" * 4_001)
+    assert (long.status, long.code) == (400, "invalid_request")
+    for back in (
+        "https://evil.example/",
+        "//evil.example/oauth/grants",
+        "/oauth/authorize/../../x",
+        "/oauth/grants?x=\r\nSet-Cookie: session=x",
+        "/oauth/grants?x=é",
+        f"/oauth/authorize?state={'x' * 4_001}",
+    ):
+        fields = fields_of(page, "/oauth/sign-in") | {"back": back, "email": "a@b.example", "password": "x"}
+        answer = await browser.call("POST", "/oauth/sign-in", fields)
+        assert answer.status == 400, back
+        assert "Location" not in answer.headers
+        assert "session" not in browser.cookies
+
+
+@pytest.mark.parametrize("end", ["client", "person", "theft"])
+async def test_the_end_of_a_grant_reaches_open_streams(town: Town, end: str) -> None:
+    user = await town.user()
+    app, browser = await app_of(town), Browser(town.stranger())
+    browser.cookies["session"] = (await town.browser(user)).cookie
+    code = await code_of(app, browser)
+    token = (await app.exchange(code)).json["access_token"]
+    async with user.session.ws_connect(user.url + "/ws") as ws:
+        await ws.send_json({"authorization": token})
+        assert (await ws.receive_json())["success"] is True
+        if end == "client":
+            await app.caller.call("POST", "/oauth/revoke", data={"token": token})
+        elif end == "person":
+            grants = await browser.call("GET", "/oauth/grants")
+            await browser.call("POST", "/oauth/grants", fields_of(grants, "/oauth/grants"))
+        else:
+            assert (await app.exchange(code)).code == "invalid_grant"
+        async with asyncio.timeout(5):
+            while (message := await ws.receive()).type is WSMsgType.TEXT:
+                pass
+        assert (message.type, message.data) == (WSMsgType.CLOSE, 4401)
 
 
 async def test_a_script_in_a_clients_name_is_text(town: Town) -> None:

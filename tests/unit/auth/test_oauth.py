@@ -62,6 +62,10 @@ def test_addresses_a_code_may_be_sent_to(uri: str) -> None:
         "https://user:word@app.example/back",
         "https://app.example/back\\@evil.example",
         "https://app.example/a b",
+        "https://app.example;script-src/back",
+        "https://app.example,b/back",
+        "https://app.example'/back",
+        "app://x;sandbox/back",
         "https://app.example/\n",
         "https://app.example/é",
         "https://app.example:99999/back",
@@ -194,7 +198,7 @@ def test_a_token_is_asked_for_us_or_for_nobody(asked: str, counts_for: str | Non
 def test_a_document_describes_the_client_whose_id_leads_to_it() -> None:
     client = oauth.read_document(DOCUMENT, document())
     assert client == oauth.Client(DOCUMENT, "App", (BACK,))
-    assert client.host == "app.example"
+    assert client.publisher == "app.example"
     assert oauth.read_document(DOCUMENT, document(client_name="")).name == "app.example"
     assert oauth.is_document_id(DOCUMENT)
     assert not oauth.is_document_id("client_1")
@@ -243,8 +247,14 @@ def test_a_client_without_a_name_is_called_by_its_host() -> None:
     assert oauth.read_client_name("\u202e\n", [BACK]) == "app.example"
     assert oauth.read_client_name("  My\tApp  ", [BACK]) == "My App"
     assert oauth.read_client_name("", ["app:/cb"]) == "app:/cb"
-    assert oauth.Client("client_1", "x", ("app:/cb",)).host == "the app of app:"
-    assert oauth.Client("client_1", "x", ("http://localhost:5/cb",)).host == "localhost:5"
+    assert oauth.Client("client_1", "x", ("app:/cb",)).publisher == ""
+
+
+def test_people_are_told_where_the_answer_goes() -> None:
+    assert oauth.place_of(BACK) == "app.example"
+    assert oauth.place_of("https://app.example:8443/back") == "app.example:8443"
+    assert oauth.place_of("http://localhost:5/cb") == "an app on your own computer (localhost:5)"
+    assert oauth.place_of("app:/cb") == "the app of app:"
 
 
 def test_only_public_clients_with_codes_are_registered() -> None:
