@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Parallel at start, so the order matters at the stop: callers before those they call (see the supervisor).
 START_ORDER = ("auth", "market", "trading", "alerts", "scanner", "pricing", "billing", "notifier", "gateway")
 _PROCESSES_MAX = 64
+_ALERTS_MAX = 16  # as many as partitions: further ones could only stand in
 
 
 class _Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +66,10 @@ def read_settings(environ: Mapping[str, str], *, known: Sequence[str]) -> Settin
         raise StartRefused(str(e)) from e
     if not 1 <= given.http_port <= 65535:
         raise StartRefused(f"TRADEWIND_HTTP_PORT was {given.http_port}: a port is between 1 and 65535")
-    for name in ("alerts_processes", "gateway_processes"):
+    for name, most in (("alerts_processes", _ALERTS_MAX), ("gateway_processes", _PROCESSES_MAX)):
         count = getattr(given, name)
-        if not 1 <= count <= _PROCESSES_MAX:
-            raise StartRefused(f"TRADEWIND_{name.upper()} was {count}: it is between 1 and {_PROCESSES_MAX}")
+        if not 1 <= count <= most:
+            raise StartRefused(f"TRADEWIND_{name.upper()} was {count}: it is between 1 and {most}")
     return Settings(
         data=Path(given.data_dir).absolute(),
         http_host=given.http_host,

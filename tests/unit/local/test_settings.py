@@ -43,7 +43,7 @@ def test_an_unknown_setting_stops_the_start_and_shows_the_nearest() -> None:
         ("HTTP_PORT", "65536"),
         ("HTTP_PORT", "http"),
         ("GATEWAY_PROCESSES", "0"),
-        ("ALERTS_PROCESSES", "65"),
+        ("ALERTS_PROCESSES", "17"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
