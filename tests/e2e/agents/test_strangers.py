@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -124,20 +122,6 @@ DO_NOT_APPLY = {
 AUTHORIZATION = {"authorization-server-metadata-endpoint", "authorization-code-grant"}
 # The other half of the suite tests clients, all of `auth/…` among it: there it plays the server.
 
-GIVEN: dict[str, dict[str, Any]] = {
-    "tradewind_alert_create": {
-        "symbol": "EURUSD",
-        "side": 0,
-        "condition": 2,
-        "repeat_mode": 0,
-        "target_price": 1.5,
-        "idempotency_key": "by-hand",
-    },
-    "tradewind_alerts_list": {},
-    "tradewind_quotes": {},
-    "tradewind_symbol": {"symbol": "EURUSD"},
-}
-
 
 async def test_every_scenario_of_the_suite_is_judged_here() -> None:
     _, said = await strangers.conformance("list")
@@ -211,23 +195,9 @@ async def test_the_suite_gets_a_code_and_a_token(stack: House, town: Town, tmp_p
     assert {check["status"] for checks in found.values() for check in checks} == {"SUCCESS"}
 
 
-async def test_the_inspector_drives_every_tool(stack: House, town: Town) -> None:
-    user = await town.user()
-    key = await town.key(user, ["read", "trade"])
+async def test_the_inspector_lists_every_tool_and_finds_nothing_to_warn_of(stack: House) -> None:
     url = f"{stack.url}/mcp"
     listed = {tool["name"] for tool in (await strangers.inspect(url, "", "tools/list"))["tools"]}
     assert listed == set(tools_of(ENDPOINTS))
     code, said = await strangers.inspected(url, "", "tools/list", "--strict")
     assert code == 0, said
-    quotes = await strangers.inspect(url, key.token, "tools/call", "--tool-name", "tradewind_quotes")
-    assert quotes["structuredContent"] == await key.done("GET", f"/market/short/list?login={user.login}")
-    for name in sorted(listed):
-        given = [f"{field}={value}" for field, value in GIVEN.get(name, {}).items()]
-        more = ("--tool-arg", *given) if given else ()
-        said = await strangers.inspect(url, key.token, "tools/call", "--tool-name", name, *more)
-        if name in GIVEN:
-            assert not said.get("isError"), said
-            assert said["content"][0]["type"] == "text", said
-            assert json.loads(said["content"][0]["text"]) == said["structuredContent"]
-        else:
-            assert said, name
