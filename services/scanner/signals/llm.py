@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Protocol
 
 import structlog
+from yarl import URL
 
 from libs.common.clock import Clock
+from libs.common.errors import ConfigInvalid
 from libs.common.messages.signals import Generator
 from libs.common.outbound import CallRefused, NoAnswer, NotSent, Outbound
 from services.scanner import metrics
@@ -51,6 +53,10 @@ class LanguageModel:
     def __init__(
         self, outbound: Outbound, clock: Clock, *, url: str, model: str, key: str, calls_per_hour: int
     ) -> None:
+        if URL(url).scheme not in ("http", "https") or not URL(url).host:
+            raise ConfigInvalid(
+                "TRADEWIND_LLM_URL: wants an address with http:// or https://"
+            )
         self._outbound = outbound
         self._clock = clock
         self._url = url.rstrip("/") if url.rstrip("/").endswith(PATH) else url.rstrip("/") + PATH
@@ -76,6 +82,10 @@ class LanguageModel:
             words = await self._asked(asked)
         except (CallRefused, NotSent, NoAnswer, _Failed) as e:
             self._failed(str(e))
+            return asked.words, TEMPLATE
+        except Exception as e:  # whatever it is, no signal waits for it
+            log.exception("other words for a signal broke")
+            self._failed(type(e).__name__)
             return asked.words, TEMPLATE
         self._failures = 0
         why = fault_of(asked, words)

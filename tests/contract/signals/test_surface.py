@@ -155,6 +155,9 @@ async def test_credits_are_charged_by_what_is_returned(town: Town, key: Caller) 
     assert left == 1005 - 9
     for path in ("chains", "tags", "narratives", "performance", "bullishness"):
         assert (await key.call("GET", f"/ai-signal/{path}")).status == 200
+    once, replayed = [await key.call("POST", PATH, {}, headers={"Idempotency-Key": "1"}) for _ in range(2)]
+    assert once.body == replayed.body and replayed.headers["Idempotency-Replayed"] == "true"
+    left -= 1  # what is given again is free
     assert (await key.call("POST", f"{PATH}?limit=0", {})).status == 400
     again = await key.call("POST", PATH, {"cmcId": 77})
     assert int(again.headers["X-Credits-Remaining"]) == left

@@ -18,6 +18,7 @@ from libs.common.bus_nats import NatsBus
 from libs.common.candles import BY_NAME
 from libs.common.clock import ManualClock
 from libs.common.db import Database
+from libs.common.errors import ConfigInvalid
 from libs.common.messages import signals as m
 from libs.common.outbound import Outbound
 from services.scanner.bars import bars_of
@@ -191,6 +192,9 @@ async def test_no_more_calls_than_the_budget_has(model: Model, asked: Asked) -> 
     nowhere = client(model, clock, url="http://127.0.0.1:9/v1/chat/completions")
     assert await nowhere.reword(asked) == (asked.words, TEMPLATE)
     await nowhere.close()
+    for url in ("localhost:11434/v1", "file:///v1", "/v1"):
+        with pytest.raises(ConfigInvalid):
+            client(model, clock, url=url)
 
 
 async def test_signals_are_recorded_in_its_words_once_and_news_are_never_told_to_it(
