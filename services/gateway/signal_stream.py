@@ -23,7 +23,7 @@ from aiohttp import web
 
 from libs.common.bus import Bus
 from libs.common.clock import Clock
-from libs.common.errors import AppError, OutcomeUnknown
+from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
 from libs.common.ids import Ids
 from libs.common.messages.billing import Charge
 from libs.common.messages.signals import FollowAsk, Followed, SignalsAsk
@@ -101,7 +101,9 @@ class SignalStreams:
     ) -> web.StreamResponse:
         """One stream, from its request to its end. Raises what is wrong before it begins."""
         who = wallet_of(caller.principal) or caller.principal.subject
-        if self._closed or self._held.total() >= STREAMS_MAX or self._held[who] >= PER_CALLER:
+        if self._closed or self._held.total() >= STREAMS_MAX:
+            raise ServiceUnavailable("no more streams of signals are begun now", retry_after_s=5)
+        if self._held[who] >= PER_CALLER:
             raise TooFrequent("there are too many streams of signals", retry_after_s=30, limit=PER_CALLER)
         self._held[who] += 1
         try:

@@ -158,10 +158,13 @@ async def test_streams_end_by_themselves_and_leave_room_for_others(
     async with reading(edge) as content:
         async with aiohttp.ClientSession() as session, session.get(edge.url) as response:
             assert response.status == 429
+        monkeypatch.setattr(signal_stream, "STREAMS_MAX", 1)
+        async with aiohttp.ClientSession() as session, session.get(edge.url) as response:
+            assert response.status == 503
         await content.read()
     async with reading(edge) as content:
         await content.read()
-    assert len(edge.refusals) == 1
+    assert len(edge.refusals) == 2
 
 
 async def test_who_reads_nothing_is_cut(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
