@@ -494,6 +494,13 @@ ALERTS = (
         command=subjects.ALERT_LOG_LIST,
         message=_alert_logs,
         response=alerts.AlertLogTable,
+        tools=(
+            Tool(
+                name="alerts_fired",
+                description="Price alerts that fired, newest first. Ask again to hear of new ones.",
+                open_world=False,
+            ),
+        ),
     ),
     Endpoint(
         method="DELETE",

@@ -75,6 +75,7 @@ STEPS = (
     # alerts
     Step("alert_create", lambda known: {**ALERT, KEY_ARGUMENT: "an-alert"}),
     Step("alerts_list", learn=lambda said: {"alert": said["rows"][0][said["structure"].index("id")]}),
+    Step("alerts_fired", lambda known: {"limit": 5}),
     Step("alert_delete", lambda known: {"id": known["alert"]}),
     # scanning
     Step("scan", lambda known: {"symbol": PAIR, "tf": "4h"}, moves=frozenset({"quota", "scanned_at"})),
