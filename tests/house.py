@@ -49,7 +49,7 @@ class House:
     """The processes of one test on its own database and the run's NATS."""
 
     def __init__(self, dsns: dict[str, str], nats_url: str, folder: Path) -> None:
-        self._dsns = dsns
+        self.dsns = dsns
         self._nats_url = nats_url
         self._folder = folder
         self.http_port = free_port()
@@ -70,7 +70,7 @@ class House:
         port = free_port()
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")},
-            "DATABASE_URL": self._dsns.get(name, self._dsns["admin"]),
+            "DATABASE_URL": self.dsns.get(name, self.dsns["admin"]),
             "NATS_URL": self._nats_url,
             "TRADEWIND_METRICS_PORT": str(port),
             "TRADEWIND_HTTP_PORT": str(self.http_port),

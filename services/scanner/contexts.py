@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from libs.common.candles import BY_ID as FRAMES
 from libs.common.candles import DAY_MS
 from libs.common.clock import Clock
@@ -41,6 +43,7 @@ MANIFEST_SCHEMA = "tradewind.context_manifest.v1"
 DIMENSIONS = {"width": 1920, "height": 1080}
 CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
 CODE_LENGTH = 6
+CONFIRMED = "visual_confirmed"
 
 
 class Contexts:
@@ -82,9 +85,12 @@ class Contexts:
             retry_after_s=None if found else RETRY_AFTER_S,
         )
 
-    async def context(self, id_: str) -> m.ContextView:
-        """One context."""
-        return self._view(await self._row(id_))
+    async def context(self, ask: m.ContextAsk) -> m.ContextView:
+        """One context, and whether who asks has confirmed its chart."""
+        row = await self._row(ask.id)
+        async with self._database.connection() as connection:
+            seen_ms = await self._people.confirmed_ms(connection, ask.person_id, row["id"])
+        return replace(self._view(row), visual_status="unconfirmed" if seen_ms is None else CONFIRMED)
 
     async def inspect(self, id_: str) -> m.Inspection:
         """Where the context's chart is."""
@@ -220,7 +226,7 @@ class Contexts:
             await self._people.confirm(
                 tx, ask.person_id, row["id"], self._clock.now_ms(), ask.method, ask.observations
             )
-        return m.Confirmed(visual_status="visual_confirmed", context_id=ask.id)
+        return m.Confirmed(visual_status=CONFIRMED, context_id=ask.id)
 
     # ── conditions ────────────────────────────────────────────────────────────────────────────────
 

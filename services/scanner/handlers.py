@@ -34,7 +34,7 @@ def handlers_of(
         (s.SYMBOL_SEARCH, _of(symbols.search)),
         (s.SYMBOL_RESOLVE, _of(symbols.resolve)),
         (s.CONTEXT_LIST, _of(contexts.contexts)),
-        (s.CONTEXT_GET, _of(lambda ask: contexts.context(ask.id))),
+        (s.CONTEXT_GET, _of(contexts.context)),
         (s.CONTEXT_INSPECT, _of(lambda ask: contexts.inspect(ask.id))),
         (s.CONTEXT_MANIFEST, _of(lambda ask: contexts.manifest(ask.id))),
         (s.CONTEXT_OHLCV, _of(contexts.ohlcv)),

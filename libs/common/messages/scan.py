@@ -349,7 +349,8 @@ class ContextsAsk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContextView(msgspec.Struct, frozen=True, kw_only=True):
-    """A detection with the chart around it."""
+    """A detection with the chart around it. ``visual_status``, where one is asked for: ``visual_confirmed``
+    once who asks has confirmed its chart, else ``unconfirmed``."""
 
     context_id: str
     detection_id: str
@@ -368,6 +369,7 @@ class ContextView(msgspec.Struct, frozen=True, kw_only=True):
     targets: Sequence[float] | None
     outcome: str | None
     evidence: Evidence | None = None
+    visual_status: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class ContextPage(msgspec.Struct, frozen=True, kw_only=True):

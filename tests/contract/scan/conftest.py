@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest_asyncio
 
+from libs.common.candles import BY_NAME
+from libs.common.db import open_database
 from libs.common.messages.scan_people import FeedEvent
 from tests.conftest import empty_streams, wait_until
 from tests.contract.auth.people import Answer, Caller, Town
@@ -22,6 +24,14 @@ PAIR = "WAV/USDT"
 SHORT = "NEW/USDT"
 FOUR_HOURS_MS = 4 * HOUR_MS
 BARS = bars_of_closes(SINE, FOUR_HOURS_MS)
+BAD_SCANS = (
+    ("symbol=WAVUSDT&tf=5m", 400, "invalid_param"),
+    ("symbol=WAVUSDT", 400, "invalid_param"),
+    ("tf=4h", 400, "invalid_param"),
+    ("symbol=&tf=4h", 400, "invalid_param"),
+    ("symbol=NOPE&tf=4h", 404, "symbol_not_supported"),
+    ("symbol=NEWUSDT&tf=4h", 422, "insufficient_data"),
+)
 
 
 async def load(admin: Caller, symbol: str, timeframe: str, bars: Any) -> None:
@@ -143,3 +153,19 @@ def quota_of(answer: Answer) -> tuple[int, int]:
 def unix_text(iso: str) -> str:
     """A moment in Unix seconds."""
     return str(int(datetime.fromisoformat(iso).timestamp()))
+
+
+async def close_bars(town: Town, symbol: str, bars: Any) -> None:
+    """Give hourly bars one by one, each judged before the next one comes, so that all of them are news."""
+    sql = "SELECT done_ms FROM scanner.place WHERE symbol = $1 AND timeframe = $2"
+    admin = await town.admin()
+    async with open_database(town.house.dsns["scanner"], application="test") as database:
+        for bar in bars:
+
+            async def judged(open_ms: int = bar[0]) -> bool:
+                async with database.connection() as connection:
+                    done_ms = await connection.fetchval(sql, symbol, BY_NAME["1h"].id)
+                return done_ms is not None and done_ms >= open_ms
+
+            await load(admin, symbol, "1h", [bar])
+            await wait_until(judged, timeout_s=30)

@@ -22,9 +22,11 @@ from services.scanner.contexts import visual_code
 from tests.conftest import wait_until
 from tests.contract.auth.people import Answer, Town
 from tests.contract.scan.conftest import (
+    BAD_SCANS,
     BARS,
     FOUR_HOURS_MS,
     agent_of,
+    close_bars,
     context_of,
     fat_event,
     load,
@@ -94,16 +96,6 @@ async def test_wanted_patterns_only_and_none_is_all(town: Town) -> None:
     assert "double_top" in body["meta"]["allowed"]
 
 
-BAD_SCANS = (
-    ("symbol=WAVUSDT&tf=5m", 400, "invalid_param"),
-    ("symbol=WAVUSDT", 400, "invalid_param"),
-    ("tf=4h", 400, "invalid_param"),
-    ("symbol=&tf=4h", 400, "invalid_param"),
-    ("symbol=NOPE&tf=4h", 404, "symbol_not_supported"),
-    ("symbol=NEWUSDT&tf=4h", 422, "insufficient_data"),
-)
-
-
 async def test_a_scan_that_can_not_be_done_costs_no_quota(town: Town) -> None:
     caller = await person(town, "free")
     said = {}
@@ -146,8 +138,8 @@ async def test_an_agent_without_a_good_key_is_told_how_its_owner_gets_one(town: 
             assert said[:2] == (401, code), path
             assert said[2]["recovery"] == status["recovery"]
             assert said[2]["guidance"] == {"do_not_guess": True, "next_actions": [{"action": "get_status"}]}
-    # What people use in the browser, too, speaks of signing in.
-    assert (await refused(nobody, "GET", "/api/v1/watchlists"))[:2] == (401, "not_authenticated")
+    in_browsers_too = await refused(nobody, "GET", "/api/v1/watchlists")
+    assert in_browsers_too[:2] == (401, "not_authenticated")
 
 
 # ── patterns and records ──────────────────────────────────────────────────────────────────────────
@@ -287,8 +279,8 @@ async def test_a_context_shows_what_was_known_then(town: Town) -> None:
     assert manifest["schema"] == "tradewind.context_manifest.v1"
     assert manifest["window"]["candles"] == 106 and manifest["pattern"] == view["pattern"] == "double_top"
     inspect = await caller.done("GET", f"{path}/inspect")
-    assert inspect["chart"]["dimensions"] == {"width": 1920, "height": 1080}
-    assert inspect["context"]["context_id"] == view["context_id"]
+    shown = (inspect["chart"]["dimensions"], inspect["context"]["context_id"])
+    assert shown == ({"width": 1920, "height": 1080}, view["context_id"])
 
 
 async def test_charts_are_pictures_of_the_promised_size(town: Town) -> None:
@@ -332,12 +324,14 @@ async def test_looking_is_confirmed_by_the_code_on_the_chart_only(town: Town) ->
     caller = await person(town)
     context = await context_of(caller)
     me = (await caller.done("GET", "/auth/me"))["user"]
-    path = f"/api/v1/contexts/{context}/visual-confirmation"
+    view, path = f"/api/v1/contexts/{context}", f"/api/v1/contexts/{context}/visual-confirmation"
+    seen = (("GET", view), ("POST", path), ("GET", view))
     wrong = {"observed_visual_code": "AAAAAA", "method": "eye", "observations": ""}
     assert (await refused(caller, "POST", path, wrong))[:2] == (422, "visual_confirmation_failed")
     code = visual_code(Uuid(hex=context[4:]), int(me["id"]))
     right = {**wrong, "observed_visual_code": f" {code.lower()} "}
-    assert (await caller.done("POST", path, right))["visual_status"] == "visual_confirmed"
+    said = [await caller.done(verb, where, right if verb == "POST" else None) for verb, where in seen]
+    assert [one["visual_status"] for one in said] == ["unconfirmed", "visual_confirmed", "visual_confirmed"]
 
 
 async def test_an_unknown_context_is_not_there(town: Town) -> None:
@@ -362,8 +356,7 @@ async def test_a_monitor_feeds_its_owner_and_nobody_else(town: Town) -> None:
     rest = await caller.done("POST", "/api/v1/monitors", {"name": "Rests", "symbol_filters": [symbol]})
     paused = await caller.done("POST", f"/api/v1/monitors/{rest['id']}/pause", {})
     assert paused["status"] == "paused"
-    for bar in BARS[100:112]:
-        await load(admin, symbol, "1h", [(bar[0] - BARS[0][0], *bar[1:])])
+    await close_bars(town, symbol, [(at - BARS[0][0], *rest) for at, *rest in BARS[100:112]])
 
     async def fed() -> Any:
         page: Any = await caller.done("GET", "/api/v1/feed?limit=100")
@@ -409,8 +402,7 @@ async def test_a_monitor_calls_its_owners_webhook_with_each_event_of_the_feed_on
         await load(admin, symbol, "1h", bars[:100])
         body = {"name": "Hook", "symbol_filters": [symbol], "channels": ["webhook"]}
         assert (await caller.done("POST", "/api/v1/monitors", body))["channels"] == ["webhook"]
-        for bar in bars[100:112]:
-            await load(admin, symbol, "1h", [bar])
+        await close_bars(town, symbol, bars[100:112])
 
         async def told() -> Any:
             fed = (await caller.done("GET", "/api/v1/feed?limit=100"))["events"]
@@ -445,8 +437,7 @@ async def test_the_feeds_socket_gives_new_events_to_their_owner_only(town: Town)
     async with caller.session.ws_connect(url, headers=cookie) as mine:
         await mine.send_json({"authorization": "cookie"})
         assert await mine.receive_json() == {"event": "authorization", "success": True}
-        for bar in bars[100:112]:
-            await load(admin, symbol, "1h", [bar])
+        await close_bars(town, symbol, bars[100:112])
         first = await mine.receive_json(timeout=20)
         listed = await caller.done("GET", "/api/v1/feed?limit=100")
         assert first in listed["events"]
