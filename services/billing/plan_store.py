@@ -71,12 +71,12 @@ class PlanStore:
         await tx.execute(QUERIES["tier_due"], person_id, due_ms)
 
     async def tiers_due(self, db: Connection, now_ms: int, limit: int) -> list[tuple[int, int]]:
-        """(person, due) that must be told now."""
+        """(person, change) that must be told now."""
         return [(row[0], row[1]) for row in await db.fetch(QUERIES["tiers_due"], now_ms, limit)]
 
-    async def tier_told(self, tx: Connection, person_id: int, due_ms: int, next_ms: int) -> None:
-        """It was told; next at ``next_ms`` (0: never)."""
-        await tx.execute(QUERIES["tier_told"], person_id, due_ms, next_ms)
+    async def tier_told(self, tx: Connection, person_id: int, change: int, next_ms: int) -> None:
+        """This change was told; next at ``next_ms`` (0: never)."""
+        await tx.execute(QUERIES["tier_told"], person_id, change, next_ms)
 
     async def add_invoice(self, tx: Connection, row: InvoiceRow) -> int:
         """A paid invoice; its number. ``row.number`` is not looked at."""

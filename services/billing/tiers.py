@@ -44,7 +44,7 @@ class Tiers:
         now_ms = self._ground.clock.now_ms()
         async with self._ground.database.connection() as db:
             due = await self._plans.tiers_due(db, now_ms, AT_ONCE)
-        for person_id, due_ms in due:
+        for person_id, change in due:
             try:
                 await self.tell(person_id)
             except AppError as e:
@@ -56,4 +56,4 @@ class Tiers:
                 last_ms = max((span.ends_ms for span in spans), default=0)
                 # The last end needs no telling: auth knows it, and staff may have given another tier since.
                 following = changes_ms if changes_ms < last_ms else 0
-                await self._plans.tier_told(tx, person_id, due_ms, following)
+                await self._plans.tier_told(tx, person_id, change, following)

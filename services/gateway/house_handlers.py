@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from libs.common.errors import InvalidData
+from libs.common.plans import Plans
 from services.gateway.door import Local
 from services.gateway.endpoints.house import (
     AnswerRequest,
@@ -17,12 +18,14 @@ from services.gateway.endpoints.house import (
     FileRequest,
     PageRequest,
     ReadyRequest,
+    RootRequest,
 )
 from services.gateway.endpoints.row import Caller
 from services.gateway.errors import PathUnknown
 from services.gateway.health import Health
 from services.gateway.pages.answers import Documentation
 from services.gateway.pages.trial import Trial
+from services.gateway.referrals import cookie_for
 from services.gateway.surfaces.analysis import AnalysisSurface
 from services.gateway.surfaces.base import NO_STORE, Reply
 from services.gateway.tokens import Tokens
@@ -33,9 +36,13 @@ _HEALTHY = Reply(200, b"ok", {**AnalysisSurface.headers, **NO_STORE}, _TEXT)  # 
 
 
 def handlers_of(
-    health: Health, tokens: Tokens, documentation: Documentation, openapi: bytes
+    health: Health,
+    tokens: Tokens,
+    documentation: Documentation,
+    openapi: bytes,
+    plans: Callable[[], Plans],
 ) -> Mapping[str, Local]:
-    """Every local handler by the name its row gives."""
+    """Every local handler by the name its row gives. ``plans`` are those in force."""
 
     async def alive(asked: Any, caller: Caller) -> Reply:
         return _OK
@@ -71,8 +78,10 @@ def handlers_of(
             await tokens.refresh()
         return Reply(200, msgspec.json.encode(tokens.jwks), {"Cache-Control": "public, max-age=60"})
 
-    async def root(asked: Any, caller: Caller) -> Reply:
-        return Reply(307, b"", {"Location": "/docs"}, _TEXT)
+    async def root(asked: RootRequest, caller: Caller) -> Reply:
+        cookie = cookie_for(asked.ref, plans().affiliate.click_days)
+        headers = {"Location": "/docs", **({"Set-Cookie": cookie, **NO_STORE} if cookie else {})}
+        return Reply(307, b"", headers, _TEXT)
 
     async def stream(asked: Any, caller: Caller) -> Reply:
         raise InvalidData("this is the WebSocket stream: connect with ws:// or wss://")

@@ -178,7 +178,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                 metering=metering,
                 pacing=Pacing(limiter, plans, base.clock),
                 locals={
-                    **handlers_of(health, tokens, documentation, msgspec.json.encode(document)),
+                    **handlers_of(health, tokens, documentation, msgspec.json.encode(document), plans.now),
                     **analysis_handlers.handlers_of(ENDPOINTS, plans.now, health, base.clock, config.feed),
                     **Site(ENDPOINTS, plans.now, documentation, metering.terms).handlers(),
                     **oauth.handlers_of(_oauth_ports(config, callers, identities, tokens, base)),

@@ -139,25 +139,27 @@ UPDATE billing.subscription
  WHERE id = $1;
 
 -- name: tier_due
--- Auth must be told a person's tier, now or at a later moment; the earliest counts.
+-- Auth must be told a person's tier, now or at a later moment; the earliest counts. Each transaction's change is
+-- another one: who tells of the one before must not take this one for told.
 -- $1 person_id  $2 due_ms
-INSERT INTO billing.tier_due (person_id, due_ms) VALUES ($1, $2)
-ON CONFLICT (person_id) DO UPDATE SET due_ms = least(tier_due.due_ms, excluded.due_ms);
+INSERT INTO billing.tier_due (person_id, due_ms, change) VALUES ($1, $2, pg_current_xact_id()::text::bigint)
+ON CONFLICT (person_id) DO UPDATE
+   SET due_ms = least(tier_due.due_ms, excluded.due_ms), change = excluded.change;
 
 -- name: tiers_due
--- Whose tier must be told now.
+-- Whose tier must be told now, and the change it is about.
 -- $1 now_ms  $2 limit
-SELECT person_id, due_ms FROM billing.tier_due WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2;
+SELECT person_id, change FROM billing.tier_due WHERE due_ms <= $1 ORDER BY due_ms LIMIT $2;
 
 -- name: tier_told
 -- It was told; when it changes next, if it does (0: never). A change meanwhile stays due.
--- $1 person_id  $2 due_ms  $3 next_ms
-WITH gone AS (
-    DELETE FROM billing.tier_due WHERE person_id = $1 AND due_ms = $2 RETURNING person_id
+-- $1 person_id  $2 change  $3 next_ms
+WITH told AS (
+    DELETE FROM billing.tier_due
+     WHERE person_id = $1 AND change = $2 AND $3::bigint = 0
 )
-INSERT INTO billing.tier_due (person_id, due_ms)
-SELECT person_id, $3::bigint FROM gone WHERE $3::bigint > 0
-ON CONFLICT (person_id) DO UPDATE SET due_ms = excluded.due_ms;
+UPDATE billing.tier_due SET due_ms = $3::bigint, change = pg_current_xact_id()::text::bigint
+ WHERE person_id = $1 AND change = $2 AND $3::bigint > 0;
 
 -- name: add_invoice
 -- A paid invoice; its number.

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from libs.common.messages import auth
+from services.gateway.endpoints.fields import Line
 from services.gateway.endpoints.row import PUBLIC, Endpoint, Limit
 
 ASKS = Limit("ask", 30, when="ask")
@@ -76,6 +77,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[Source]
 
 
+class RootRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Where everybody comes in; ``ref`` is the code of whoever sent them."""
+
+    ref: Line = ""
+
+
 def _row(path: str, local: str, summary: str, **more: Any) -> Endpoint:
     return Endpoint(
         **{
@@ -95,7 +102,13 @@ def _row(path: str, local: str, summary: str, **more: Any) -> Endpoint:
 
 
 ROWS = (
-    _row("/", "root", "To the documentation, or with an Upgrade header the stream", hidden=True),
+    _row(
+        "/",
+        "root",
+        "To the documentation, or with an Upgrade header the stream",
+        request=RootRequest,
+        hidden=True,
+    ),
     _row(
         "/ws",
         "stream",

@@ -13,6 +13,7 @@ from libs.common.messages.billing import StarterGrant, StarterGranted
 from libs.common.principal import SessionType
 from services.gateway.endpoints.fields import Email, Line
 from services.gateway.endpoints.row import KIB, PUBLIC, Access, Answer, Caller, Endpoint, Limit, Then
+from services.gateway.referrals import code_in
 
 PERSON = Access(frozenset({SessionType.CUSTOMER}))
 KEY_HOLDER = Access(frozenset({SessionType.CUSTOMER}), scope="admin")
@@ -93,7 +94,9 @@ class AgentKeyMade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _sign_up(request: SignUpRequest, caller: Caller) -> auth_people.ScanSignUp:
-    return auth_people.ScanSignUp(**msgspec.structs.asdict(request), ip=caller.principal.address)
+    fields = msgspec.structs.asdict(request)
+    fields["ref_code"] = request.ref_code or code_in(caller.sent.headers.get("cookie", "")) or None
+    return auth_people.ScanSignUp(**fields, ip=caller.principal.address)
 
 
 def _login(request: LoginRequest, caller: Caller) -> auth_people.ScanLogin:
@@ -214,6 +217,7 @@ SESSIONS = (
         request=SignUpRequest,
         command=subjects.SCAN_SIGN_UP,
         message=_sign_up,
+        headers=("cookie",),  # a referrer's link may have left its code there
         response=auth_people.ScanUserIs,
         render=_signed_in,
         status=201,

@@ -7,6 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from tests.conftest import wait_until
 from tests.contract.auth.people import PASSWORD, Caller, cookie_of, new_email
 from tests.contract.billing.conftest import Till, ledger_is_sound
 from tests.contract.billing.paying import Payer, header_of, pay
@@ -132,3 +133,33 @@ async def test_who_brought_a_customer_gets_a_share_held_back_and_taken_back_on_r
     assert await db.fetchval(owed, str(id)) == 0
     await db.close()
     await ledger_is_sound(till)
+
+
+async def test_who_came_by_a_link_counts_for_the_last_one_that_was_followed(till: Till) -> None:
+    referrers = [await customer_of(till) for _ in range(2)]
+    codes = [(await r.done("GET", "/api/v1/affiliate/codes"))["codes"][0] for r in referrers]
+    visitor = till.town.stranger()
+    cookies = []
+    for code in codes:
+        visit = await visitor.call("GET", code["url"].removeprefix(till.house.url))
+        assert (visit.status, visit.headers["Location"]) == (307, "/docs")
+        assert f"Max-Age={30 * 86_400};" in visit.headers["Set-Cookie"]
+        cookies.append(cookie_of(visit, "ref"))
+    assert cookies == [code["code"] for code in codes]
+    odd = await visitor.call("GET", "/?ref=%3Cscript%3E")
+    assert odd.status == 307 and "Set-Cookie" not in odd.headers
+    for number, (cookie, said) in enumerate(
+        ((cookies[1], None), (cookies[1], codes[0]["code"]), ("x;y", None))
+    ):
+        body = {"email": new_email(), "password": PASSWORD, **({"ref_code": said} if said else {})}
+        headers = {"Cookie": f"other=1; ref={cookie}"}
+        answer = await visitor.call("POST", "/auth/signup", body, headers=headers)
+        assert answer.status == 201, (number, answer.body)
+
+    async def counted() -> list[int]:
+        return [(await r.done("GET", "/api/v1/affiliate/me"))["referrals"] for r in referrers]
+
+    async def both() -> bool:
+        return await counted() == [1, 1]
+
+    await wait_until(both)
