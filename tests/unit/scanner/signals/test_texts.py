@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.scanner.signals.assets import Asset
 from services.scanner.signals.feeds.folder import Folder
-from services.scanner.signals.texts import Document, distinct, is_about, polarity, texts_of
+from services.scanner.signals.texts import Document, Library, distinct, is_about, polarity, texts_of
 
 DAY_MS = 86_400_000
 NOW = 100 * DAY_MS
@@ -82,3 +85,45 @@ async def test_a_folder_is_read_as_it_changes(tmp_path: Path) -> None:
     assert {d.id for d in await folder.documents()} == {"1", "2"}
     (tmp_path / "a.jsonl").unlink()
     assert {d.id for d in await folder.documents()} == {"2"}
+
+
+said = st.lists(
+    st.sampled_from(["Bitcoin", "BTC", "$btc", "rises", "gas", "GAS", "coin", "XBT", "now"]), max_size=9
+)
+written = st.lists(
+    st.builds(
+        Document,
+        id=st.uuids().map(str),
+        title=said.map(" ".join),
+        source=st.just("s"),
+        published_ms=st.integers(0, 3),
+        assets=st.sampled_from([(), ("gas",), ("BTC", "X")]),
+    ),
+    max_size=12,
+    unique_by=lambda one: one.id,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(written)
+def test_stories_are_told_apart_as_if_every_pair_were_looked_at(documents: list[Document]) -> None:
+    def pieces(title: str) -> set[str]:
+        words = re.findall(r"\$?[\w']+", title.lower())
+        return {" ".join(words[at : at + 3]) for at in range(len(words) - 2)} or {" ".join(words)}
+
+    kept: list[Document] = []
+    for one in sorted(documents, key=lambda one: (one.published_ms, one.id)):
+        mine = pieces(one.title)
+        others = [pieces(other.title) for other in kept]
+        if all(len(mine & other) / len(mine | other) < 0.8 for other in others):
+            kept.append(one)
+    assert distinct(documents) == kept
+
+
+@settings(max_examples=100, deadline=None)
+@given(written)
+def test_a_library_finds_what_looking_at_every_text_finds(documents: list[Document]) -> None:
+    library = Library(documents)
+    for asset in (BTC, GAS):
+        found = sorted(one.id for one in library.about(asset))
+        assert found == sorted(one.id for one in documents if is_about(one, asset))
