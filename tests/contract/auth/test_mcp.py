@@ -131,7 +131,8 @@ async def test_resources_and_prompts_can_be_read(town: Town) -> None:
     key = await holder(town)
     async with sdk(key) as client:
         uris = {str(resource.uri) for resource in (await client.list_resources()).resources}
-        assert {"tradewind://docs/api/stream", "tradewind://instruments"} <= uris
+        asked_for = {"docs/methodology", "docs/api/stream", "patterns", "instruments"}
+        assert {f"tradewind://{name}" for name in asked_for} <= uris
         for uri in uris:
             (content,) = (await client.read_resource(uri)).contents
             assert content.text  # type: ignore[union-attr]
@@ -231,6 +232,44 @@ async def test_a_write_is_done_once_for_its_key_and_answers_as_rest(town: Town) 
     gone = (await post(key, call("alert_delete", id=number))).json["result"]
     assert not gone["isError"]
     assert (await key.done("GET", f"/price_alert/list?login={key.login}"))["rows"] == []
+
+
+async def test_an_order_needs_its_scope_and_its_key_and_is_held_to_the_accounts_limits(town: Town) -> None:
+    quote = {"symbol": "EURUSD", "bid": 1.1, "ask": 1.2}
+    await (await town.admin()).done("POST", "/admin/quotes", {"quotes": [quote]})
+    user = await town.user()
+    reader, agent = await town.key(user, ["read"]), await town.key(user, ["read", "trade"])
+    order = {"symbol": "EURUSD", "cmd": 0, "volume": 2, "sl": 0, "tp": 0}
+
+    async def said(tool: str, **given: Any) -> Any:
+        result = (await post(agent, call(tool, **given))).json["result"]
+        assert result["isError"] is bool(result["structuredContent"].get("error")), result
+        return result["structuredContent"]
+
+    async def bought() -> int:
+        found = await said("trades")
+        kind = found["structure"].index("cmd")
+        return sum(row[kind] == order["cmd"] for row in found["rows"])
+
+    assert (await post(reader, call("order", **order, idempotency_key="a"))).status == 403
+    checked = {name: order[name] for name in ("symbol", "cmd", "volume")}
+    assert (await said("order_check", **checked))["accepted"] is True
+    without = await said("order", **order)
+    assert (without["error"], KEY_ARGUMENT in without["message"]) == ("INVALID_DATA", True)
+    for key in ("", "a b", "x" * 256):
+        assert (await said("order", **order, idempotency_key=key))["error"] == "INVALID_DATA"
+    assert await bought() == 0
+    first = await said("order", **order, idempotency_key="a")
+    assert first == await said("order", **order, idempotency_key="a")
+    again = {**order, "volume": 3, "idempotency_key": "a"}
+    assert (await said("order", **again))["error"] == "IDEMPOTENCY_MISMATCH"
+    assert await bought() == 1
+    await user.done("PUT", "/account/limits", {"max_open_volume": 3})
+    refused = await user.call("POST", "/trade/open", order)
+    beyond = await said("order", **order, idempotency_key="b")
+    assert refused.status >= 400
+    assert beyond["error"] == refused.json["error"]
+    assert await bought() == 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from libs.common.errors import AppError
 from libs.common.messages import analysis
 from libs.common.messages.billing import Admitted, Captured, Terms
@@ -15,6 +17,7 @@ from tests.contract.gateway.edge import Answer, Client, Edge
 
 REQUIRED = {"x402Version": 2, "error": "PAYMENT_REQUIRED", "accepts": [{"scheme": "exact", "amount": "5000"}]}
 PAYMENT = {"x402Version": 2, "accepted": {"scheme": "exact"}, "payload": {"signature": "0x"}}
+MODERN = "2026-07-28"
 RECEIPT = {"success": True, "transaction": "0xabc"}
 CANDLES = analysis.Candles(
     header=analysis.Header(sym="BTC/USDT", tf="1h", src="manual", n=1, t0=0, t1=0),
@@ -27,14 +30,22 @@ def base64_of(value: Any) -> str:
     return base64.b64encode(json.dumps(value).encode()).decode()
 
 
-async def call(client: Client, path: str, meta: Any = None, token: str = "") -> Answer:
+async def call(
+    client: Client, path: str, meta: dict[str, Any] | None = None, token: str = "", version: str = ""
+) -> Answer:
+    headers = {"Accept": "application/json, text/event-stream"}
+    if version == MODERN:
+        headers |= {"Mcp-Method": "tools/call", "Mcp-Name": "tradewind_candles"}
+        name = "io.modelcontextprotocol/"
+        meta = {**(meta or {}), f"{name}protocolVersion": MODERN, f"{name}clientCapabilities": {}}
+    if version:
+        headers["MCP-Protocol-Version"] = version
     params: dict[str, Any] = {
         "name": "tradewind_candles",
         "arguments": {"ticker": "BTC/USDT", "timeframe": "1h"},
         **({"_meta": meta} if meta is not None else {}),
     }
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-    headers = {"Accept": "application/json, text/event-stream"}
     return await client.post(path, message, token, headers=headers)
 
 
@@ -46,17 +57,18 @@ def ready(edge: Edge) -> None:
     edge.answer(CODEC_CANDLES, lambda ask: CANDLES)
 
 
+@pytest.mark.parametrize("version", ["", "2025-06-18", "2025-11-25", MODERN])
 async def test_an_unpaid_tool_answers_with_the_terms_and_a_paid_one_with_the_receipt(
-    at_edge: tuple[Edge, Client],
+    at_edge: tuple[Edge, Client], version: str
 ) -> None:
     edge, client = at_edge
     ready(edge)
-    unpaid = (await call(client, "/mcp?pay=x402")).json["result"]
+    unpaid = (await call(client, "/mcp?pay=x402", version=version)).json["result"]
     assert unpaid["isError"]
     assert unpaid["structuredContent"] == REQUIRED
     assert json.loads(unpaid["content"][0]["text"]) == REQUIRED
     assert edge.heard[ADMIT.name] == []
-    paid = (await call(client, "/mcp?pay=x402", {"x402/payment": PAYMENT})).json["result"]
+    paid = (await call(client, "/mcp?pay=x402", {"x402/payment": PAYMENT}, version=version)).json["result"]
     assert not paid["isError"], paid
     assert paid["structuredContent"]["codec"]["rows"] == CANDLES.codec.rows
     assert paid["_meta"]["x402/payment-response"] == RECEIPT
