@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 
 from libs.common.plans import Affiliate
+from services.billing.subscriptions import after_months
 
 DAY_MS = 86_400_000
-MONTH_MS = 30 * DAY_MS
 CODE_CHARS = 8
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
 
@@ -46,7 +46,7 @@ class Share:
 
 def share_of(rules: Affiliate, *, paid_micros: int, joined_ms: int, paid_ms: int) -> Share | None:
     """The share of a paid invoice, rounded down; None when the customer came too long ago."""
-    if paid_ms - joined_ms >= rules.months * MONTH_MS:
+    if paid_ms >= after_months(joined_ms, rules.months):
         return None
     micros = paid_micros * rules.percent // 100
     return Share(micros, paid_ms + rules.hold_days * DAY_MS) if micros else None

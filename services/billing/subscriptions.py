@@ -60,8 +60,13 @@ class Change:
 
 def after_period(start_ms: int, period: str) -> int:
     """The end of a month or a year from a moment: the same day of the month, or its last."""
+    return after_months(start_ms, 12 if period == "year" else 1)
+
+
+def after_months(start_ms: int, count: int) -> int:
+    """So many months later: the same day of the month, or its last."""
     start = from_unix_ms(start_ms)
-    months = start.month - 1 + (12 if period == "year" else 1)
+    months = start.month - 1 + count
     year, month = start.year + months // 12, months % 12 + 1
     day = min(start.day, calendar.monthrange(year, month)[1])
     return unix_ms(start.replace(year=year, month=month, day=day))

@@ -47,6 +47,12 @@ async def test_a_delta_costs_less_when_nothing_changed(till: Till) -> None:
     till.scanner.changed = False
     await caller.done("POST", "/v1/delta", PAIR)
     assert await balance(caller) == 41_000
+    admin, id = await till.town.admin(), caller.headers["key-id"]
+    await admin.done("POST", "/admin/credits", {"keyId": id, "deltaMicros": 7_999 - 41_000})
+    assert (await caller.call("POST", "/v1/delta", PAIR)).status == 402  # it might have changed
+    await admin.done("POST", "/admin/credits", {"keyId": id, "deltaMicros": 1})
+    await caller.done("POST", "/v1/delta", PAIR)
+    assert await balance(caller) == 7_000
 
 
 async def test_fifty_parallel_calls_on_credit_for_five_charge_five(till: Till) -> None:
