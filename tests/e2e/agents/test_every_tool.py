@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import pytest_asyncio
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from mcp.shared.exceptions import MCPError
 
 from libs.common.clock import SystemClock
@@ -229,6 +230,10 @@ async def take(call: Call, agent: Caller, step: Step, known: Known) -> str:
     if refused or step.tool in REFUSED:
         return "" if refused and step.tool in REFUSED else f"said {said}"
     value = value_of(said)
+    if made.output_schema is not None:
+        broken = next(Draft202012Validator(made.output_schema).iter_errors(value), None)
+        if broken is not None:
+            return f"its own schema is broken at {list(broken.absolute_path)}: {broken.message[:300]}"
     after = await charged(agent)
     if SystemClock().now().date() == today:  # the ledger is read by day
         more = {
