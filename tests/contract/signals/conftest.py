@@ -45,7 +45,7 @@ ASSETS = [
 ]
 
 
-@pytest_asyncio.fixture(scope="package")
+@pytest_asyncio.fixture(scope="module")
 async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
     """Everything that answers the surface, with the signals of two coins."""
     await empty_streams(nats)
