@@ -145,12 +145,20 @@ class McpDoor:
             return _challenge(e, origin)
         agents = self._agents or await self._open()
         headers = {name: sent.headers[name] for name in PASSED if name in sent.headers}
-        taken_back = said.taken_back
-        if taken_back is not None and visit.principal is not None:
-            await self._take_back(holder_of(visit.principal, caller), taken_back)
+        newer = headers.get("mcp-protocol-version", "") >= CLOSING_STOPS_SINCE
+        if said.taken_back is not None and visit.principal is not None and not newer:
+            await self._take_back(holder_of(visit.principal, caller), said.taken_back)
         tells = line if said.wants_progress and EVENTS in headers.get("accept", "").lower() else None
-        with self._known(caller, said, visit), line.heard(_on_gone(headers, visit)):
-            reply = await agents.answer(headers, sent.body, visit, tells)
+        on_gone = visit.watch.stop if newer and visit.watch is not None else None
+        known = nullcontext() if newer else self._known(caller, said, visit)
+        with known, line.heard(on_gone):
+            try:
+                reply = await agents.answer(headers, sent.body, visit, tells)
+            except Exception:
+                if line.response is None:
+                    raise
+                log.exception("a call failed after its answer had begun")  # it ends without a result
+                return Reply(500, b"")
         return reply._replace(headers={**_SURFACE.headers, **reply.headers})
 
     # ── calls that are taken back ──
@@ -274,13 +282,6 @@ def scopes_for(row: Endpoint | None, held: Iterable[str] = ()) -> str:
 def holder_of(principal: Principal, caller: Caller) -> str:
     """Whose calls these are: of one key, from one address."""
     return f"{principal.subject}|{caller.principal.address}"
-
-
-def _on_gone(headers: Mapping[str, str], visit: Visit) -> Callable[[], None] | None:
-    """What happens when the client goes away: the older versions say that this means nothing."""
-    if visit.watch is None or headers.get("mcp-protocol-version", "") < CLOSING_STOPS_SINCE:
-        return None
-    return visit.watch.stop
 
 
 def is_ours(host: str, hosts: frozenset[str]) -> bool:

@@ -275,6 +275,20 @@ async def test_a_call_may_be_taken_back_at_another_process(
         assert (await (await call).json())["error"]["code"] == -32800
 
 
+async def test_since_closing_takes_back_a_notification_does_not(
+    at_edge: tuple[Edge, Client], owner: Owner
+) -> None:
+    _, client = at_edge
+    note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+    async with called(client, message(MODERN, 1), headers_of(MODERN)) as call:
+        await owner.begun.wait()
+        for version in (MODERN, OLDER[-1]):
+            answer = await client.post("/mcp", note, f"Bearer {KEY}", headers=headers_of(version))
+            assert answer.status == 202
+        owner.done.set()
+        assert not (await (await call).json())["result"]["isError"]
+
+
 async def test_of_two_calls_with_one_number_none_is_taken_back(
     at_edge: tuple[Edge, Client], owner: Owner, eventually: Callable[..., Any]
 ) -> None:
