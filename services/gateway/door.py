@@ -494,12 +494,13 @@ class Door:
     async def _hit(self, call: _Call, limit: Limit, key: str, principal: Principal | None) -> None:
         if principal is not None and principal.is_staff:
             return
-        rule = rule_of(limit.count, limit.window_s * 1000, aligned=limit.aligned)
+        count = self._ports.pacing.count_of(limit)
+        rule = rule_of(count, limit.window_s * 1000, aligned=limit.aligned)
         counted = await self._ports.limiter.count((Bucket(f"{limit.name}|{key}", rule),))
         if counted.taken or await self._is_staff(call):
             return
         left_ms = counted.resets_ms - self._ports.clock.now_ms()
-        raise TooFrequent(retry_after_s=max(-(-left_ms // 1000), 1), limit=limit.count)
+        raise TooFrequent(retry_after_s=max(-(-left_ms // 1000), 1), limit=count)
 
     async def _pace(self, call: _Call, principal: Principal) -> None:
         """The limits of the surface; its headers go with whatever the answer is."""

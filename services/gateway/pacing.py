@@ -12,7 +12,7 @@ A refused call is not counted. Staff is exempt. What the headers say is what the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from libs.common.clock import Clock
 from libs.common.plans import PlansFile
@@ -21,6 +21,9 @@ from services.gateway.addresses import limit_key
 from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.tables import Bucket, Buckets, Counted
 from services.gateway.limits.windows import rule_of
+
+if TYPE_CHECKING:
+    from services.gateway.endpoints.row import Limit  # rows ask here whose bucket a call is
 
 MINUTE_MS = 60_000
 SECOND_MS = 1_000
@@ -58,6 +61,11 @@ class Pacing:
     def at_hand(self) -> bool:
         """Whether ``count_here`` may count: no other machine is asked."""
         return self._limiter.here
+
+    def count_of(self, limit: Limit) -> int:
+        """What a row's limit allows: the plans file may say so."""
+        allowed: int = getattr(self._plans.now().limits, limit.setting) if limit.setting else limit.count
+        return allowed
 
     async def count(self, surface: str, principal: Principal, address: str) -> Paced | None:
         """Count one call; None where the surface has no pace or the caller is staff."""

@@ -16,7 +16,10 @@ from services.gateway.endpoints.row import KIB, PUBLIC, Access, Caller, Endpoint
 from services.gateway.endpoints.tool import Tool
 
 KEY = Access(frozenset({SessionType.CUSTOMER}), scope="read")
-DEMO_LIMITS = (Limit("demo-hour", 10, 3_600), Limit("demo-day", 30, 86_400))
+DEMO_LIMITS = (
+    Limit("demo-hour", 10, 3_600, setting="demo_per_hour"),
+    Limit("demo-day", 30, 86_400, setting="demo_per_day"),
+)
 
 CANDLES_MIN = 20
 CANDLES_DEFAULT = 200

@@ -69,6 +69,7 @@ class Limit:
     """At most ``count`` calls in ``window_s`` seconds per address or principal, shared by rows of a name.
 
     ``aligned`` windows begin on the full window (the minute), others with the caller's first call.
+    ``setting`` names the count in the plans file (``limits``), which stands above ``count``.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Limit:
     per: Literal["address", "principal"] = "address"
     aligned: bool = False
     when: str = ""  # counts only when this request field is given
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from libs.common.clock import ManualClock
 from libs.common.plans import PlansFile
 from libs.common.principal import ANONYMOUS, Principal, SessionType
+from services.gateway.endpoints import ENDPOINTS
+from services.gateway.endpoints.row import Limit
 from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.shared import SharedWindows
 from services.gateway.limits.spans import SharedSpans
@@ -183,3 +185,12 @@ def test_no_second_anywhere_holds_more_than_the_burst(
             taken.append(clock.now_ms())
     for door in doors:
         door.close()
+
+
+def test_a_rows_limit_may_be_the_plans(gateways: Gateways) -> None:
+    door = gateways.doors[0]
+    assert door.count_of(Limit("demo-hour", 1, 3_600, setting="demo_per_hour")) == 10
+    assert door.count_of(Limit("other", 7)) == 7
+    named = [limit.setting for row in ENDPOINTS for limit in row.limits if limit.setting]
+    assert sorted(named) == ["demo_per_day", "demo_per_hour"]
+    assert all(hasattr(PlansFile("", gateways.clock).now().limits, name) for name in named)
