@@ -54,9 +54,7 @@ class LanguageModel:
         self, outbound: Outbound, clock: Clock, *, url: str, model: str, key: str, calls_per_hour: int
     ) -> None:
         if URL(url).scheme not in ("http", "https") or not URL(url).host:
-            raise ConfigInvalid(
-                "TRADEWIND_LLM_URL: wants an address with http:// or https://"
-            )
+            raise ConfigInvalid("TRADEWIND_LLM_URL: wants an address with http:// or https://")
         self._outbound = outbound
         self._clock = clock
         self._url = url.rstrip("/") if url.rstrip("/").endswith(PATH) else url.rstrip("/") + PATH
