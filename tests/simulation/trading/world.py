@@ -262,6 +262,7 @@ class World:
 
     async def kill(self) -> None:
         """End every task of the process at once, as a power failure would."""
+        self._dead.set()  # nothing it still tries happens, nor can it die over that once more
         doomed = [task for task in self._tasks if not task.done()]
         for task in doomed:
             task.cancel()
