@@ -11,6 +11,7 @@ from pathlib import Path
 import nats as nats_driver
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from libs.common import bus_nats
 from libs.common.bus_nats import NatsBus
@@ -23,6 +24,10 @@ from tests.servers import NatsServer, PostgresServer, open_nats, open_postgres
 ROOT = Path(__file__).resolve().parents[1]
 SERVICES = tuple(sorted(path.parent.name for path in (ROOT / "services").glob("*/sql")))
 GATEWAY_PROCESSES = 2
+
+# No test is timed: an example takes longer than 200 ms wherever the machine has other things to do.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")
