@@ -26,6 +26,7 @@ from services.billing.writer import Ground
 log = structlog.get_logger()
 
 PROVIDER = "x402"
+FORGOTTEN_MS = 60_000  # longer than a key takes to be made
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,17 +172,20 @@ class MoneyIn:
             now = await self.payments.payment(tx, payment.id)
             return now is not None and await self._fulfilment.settled(tx, now, transaction=transaction)
 
-    async def hand_over(self, source: str, wallet: str) -> int:
-        """What a paying wallet has goes to the key that was made for it, its invoices, too; the key's
-        balance."""
-        ground = self.ground
+    async def hand_over(self, payment: Payment, wallet: str) -> int:
+        """What was paid in goes over to the key that was made for it, with its invoice; the key's balance.
+        Another payment of the same payer that is on its way goes to a key of its own; one that nobody came
+        for goes along."""
+        ground, source, now_ms = self.ground, payment.wallet, self.ground.clock.now_ms()
         async with ground.database.transaction() as tx:
             from_wallet = await ground.store.open_wallet(tx, source)
-            micros = from_wallet.available_micros
+            before_ms = now_ms - FORGOTTEN_MS
+            claimed = await self.payments.claim_topups(tx, source, wallet, payment.id, before_ms)
+            micros = min(sum(claimed.values()), from_wallet.available_micros)
             if micros:
                 entry = ledger.handed_over(ground.ids.event_id(), source, wallet, micros)
-                await ground.store.post(tx, entry, now_ms=ground.clock.now_ms(), plans=ground.plans.version)
-            await self.payments.hand_over_invoices(tx, source, wallet)
+                await ground.store.post(tx, entry, now_ms=now_ms, plans=ground.plans.version)
+            await self.payments.hand_over_invoices(tx, claimed, wallet)
             return (await ground.store.wallet(tx, wallet)).available_micros
 
     async def _begin(self, payment: Payment) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from libs.common.db import Connection, Record, load_queries
@@ -78,9 +79,15 @@ class PaymentStore:
         """What the provider calls it."""
         await tx.execute(QUERIES["set_external"], id, external)
 
-    async def hand_over_invoices(self, tx: Connection, source: str, wallet: str) -> None:
-        """What one wallet was invoiced is another's from now on."""
-        await tx.execute(QUERIES["hand_over_invoices"], source, wallet)
+    async def claim_topups(
+        self, tx: Connection, source: str, wallet: str, payment_id: str, before_ms: int
+    ) -> dict[str, int]:
+        """Payments whose credit goes over to a key's wallet: their micros by id."""
+        return dict(await tx.fetch(QUERIES["claim_topups"], source, wallet, payment_id, before_ms))
+
+    async def hand_over_invoices(self, tx: Connection, payment_ids: Collection[str], wallet: str) -> None:
+        """What was invoiced for these payments belongs to a wallet from now on."""
+        await tx.execute(QUERIES["hand_over_invoices"], list(payment_ids), wallet)
 
     async def waiting(self, db: Connection, status: str, limit: int, offset: int) -> list[Payment]:
         """Payments of a status, oldest first; "" those that wait for staff or an answer."""

@@ -60,7 +60,7 @@ class Topups:
             payer=brought.payer,
             headers=headers,
         )
-        return made if ask.wallet else await self._with_key(made, wallet, ask.address)
+        return made if ask.wallet else await self._with_key(made, payment, ask.address)
 
     async def card(self, ask: m.CardTopup) -> m.CardPage:
         """A checkout page; nothing is credited before its webhook."""
@@ -115,11 +115,11 @@ class Topups:
         async with self._ground.database.connection() as db:
             return (await self._ground.store.wallet(db, wallet)).available_micros
 
-    async def _with_key(self, made: m.ToppedUp, wallet: str, address: str) -> m.ToppedUp:
+    async def _with_key(self, made: m.ToppedUp, payment: Payment, address: str) -> m.ToppedUp:
         """A key for the paying wallet: its credit goes over to the key."""
         issue = AgentKeyIssue(email=f"{made.payer}{WALLET_EMAIL}", name="x402", ip=address)
         key = await self._bus.request(AGENT_KEY_ISSUE, issue)
-        balance = await self._money.hand_over(wallet, f"key:{key.key_id}")
+        balance = await self._money.hand_over(payment, f"key:{key.key_id}")
         return m.ToppedUp(
             ok=True,
             credited_micros=made.credited_micros,

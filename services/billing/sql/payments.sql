@@ -187,10 +187,19 @@ SELECT number, payment_id, person_id, wallet, lines, total_micros, status, issue
 SELECT number, payment_id, person_id, wallet, lines, total_micros, status, issued_ms
   FROM billing.invoice WHERE number = $1;
 
+-- name: claim_topups
+-- A payment's credit goes over to a key, and with it what its payer once paid in and nobody came for (the
+-- process died before a key was made). Which payments, and how much.
+-- $1 wallet of the payer  $2 wallet of the key  $3 payment id  $4 settled before (ms)
+UPDATE billing.payment SET external = $2
+ WHERE provider = 'x402' AND purpose = 'topup' AND status = 'settled' AND wallet = $1 AND external = ''
+   AND (id = $3 OR settled_ms < $4)
+RETURNING id, amount_micros;
+
 -- name: hand_over_invoices
--- Invoices of one wallet go over to another.
--- $1 source  $2 wallet
-UPDATE billing.invoice SET wallet = $2 WHERE wallet = $1;
+-- Invoices of payments go over to another wallet.
+-- $1 payment_ids  $2 wallet
+UPDATE billing.invoice SET wallet = $2 WHERE payment_id = ANY($1::text[]);
 
 -- name: add_code
 -- An affiliate code; no row when the text is taken.

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from x402.http.clients.httpx import wrapHttpxWithPayment
 
+from tests.conftest import wait_until
 from tests.contract.auth.people import new_email
 from tests.contract.billing.conftest import PAIR, PAY_TO, Till, ledger_is_sound
 from tests.contract.billing.paying import HEADERS, RECEIPTS, Payer, bent, header_of, pay
@@ -220,6 +221,45 @@ async def test_who_pays_in_without_a_key_gets_one(till: Till) -> None:
     assert await balance(stranger) == 4_990_000
     invoices = (await stranger.done("GET", "/v1/invoices"))["invoices"]
     assert [(i["total_usd"], i["customer"].partition(":")[0]) for i in invoices] == [("5.00", "key")]
+
+
+async def test_two_payments_of_one_wallet_at_once_make_two_keys_with_their_own_credit(till: Till) -> None:
+    payer, asked = Payer(), ({"amountMicros": 1_000_000}, {"amountMicros": 2_000_000})
+    strangers = [till.town.stranger() for _ in asked]
+    both = zip(strangers, asked, strict=True)
+    answers = await asyncio.gather(*(pay(one, payer, "POST", "/v1/topup", body, 2) for one, body in both))
+    for stranger, body, (answer, _) in zip(strangers, asked, answers, strict=True):
+        assert answer.json["balanceMicros"] == answer.json["creditedMicros"] == body["amountMicros"]
+        stranger.token = answer.json["key"]
+        assert await balance(stranger) == body["amountMicros"]
+        assert len((await stranger.done("GET", "/v1/invoices"))["invoices"]) == 1
+    await ledger_is_sound(till)
+
+
+async def test_what_was_paid_in_and_never_came_to_a_key_goes_to_the_next_one(till: Till) -> None:
+    """The process died, or the settlement's answer got lost, before a key was made."""
+    stranger, payer = till.town.stranger(), Payer()
+    payload = await payer.payload(await stranger.call("POST", "/v1/topup", {"amountMicros": 1_000_000}), 2)
+    answers = itertools.chain(["before"], itertools.repeat(""))
+    till.facilitator.lose = lambda: next(answers)
+    lost = await stranger.call("POST", "/v1/topup", {"amountMicros": 1_000_000}, headers=header_of(payload))
+    assert lost.status == 502
+    db = await asyncpg.connect(till.dsns["admin"])
+    await db.execute("UPDATE billing.payment SET tried_ms = 0 WHERE status = 'unknown'")  # time has passed
+
+    async def settled() -> bool:
+        done = (
+            "UPDATE billing.payment SET settled_ms = 1 WHERE payer = $1 AND status = 'settled' RETURNING true"
+        )
+        return bool(await db.fetchval(done, payer.address))
+
+    await wait_until(settled)
+    await db.close()
+    answer, _ = await pay(stranger, payer, "POST", "/v1/topup", {"amountMicros": 500_000}, 2)
+    assert (answer.json["creditedMicros"], answer.json["balanceMicros"]) == (500_000, 1_500_000)
+    stranger.token = answer.json["key"]
+    assert len((await stranger.done("GET", "/v1/invoices"))["invoices"]) == 2
+    await ledger_is_sound(till)
 
 
 @pytest.mark.parametrize("amount", [99_999, 1_000_000_001, 0, -1, "5", 1.5])
