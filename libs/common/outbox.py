@@ -44,6 +44,9 @@ _age = Gauge("tradewind_outbox_age_seconds", "Age of the oldest unpublished fact
 _waiting = Gauge("tradewind_outbox_waiting_rows", "Facts not published yet", ["service"])
 
 
+Taken = tuple[Record, int]  # a row and its place in its stream
+
+
 class Fact(NamedTuple):
     """A fact to write: its concrete subject and stream, its body and its id."""
 
@@ -215,38 +218,55 @@ class Relay:
             await self._send_lost_tails(connection)
             self._look_back = False
         after = 0
+        taken: list[Taken] = []
         while True:
             self._due.clear()
             rows = await connection.fetch(self._sql["due"], WINDOW, after)
-            await self._publish(connection, rows)
+            taken = await self._publish(connection, rows, taken)
             if len(rows) == WINDOW:
-                after = rows[-1]["id"]  # what was just marked need not be passed over again
-            elif after:
+                after = rows[-1]["id"]  # what was just published is marked while the next is on its way
+                continue
+            await self._mark(connection, taken)
+            taken = []
+            if after:
                 after = 0  # facts that committed late stand before others
             elif not self._due.is_set():
                 return
 
-    async def _publish(self, connection: Connection, rows: Sequence[Record]) -> None:
-        """Publish rows and mark what was acknowledged, also when a stream takes nothing."""
+    async def _publish(
+        self, connection: Connection, rows: Sequence[Record], before: Sequence[Taken]
+    ) -> list[Taken]:
+        """Publish rows, what was acknowledged comes back; meanwhile mark those published ``before``.
+
+        When a stream takes nothing the others still take theirs, and all that was acknowledged is marked.
+        """
         streams: dict[str, list[Record]] = {}
         for row in rows:
             streams.setdefault(row["stream"], []).append(row)
-        taken: list[tuple[Record, int]] = []
+        taken: list[Taken] = []
         ended = await asyncio.gather(
-            *(self._append(stream, run, taken) for stream, run in streams.items()), return_exceptions=True
+            self._mark(connection, before),
+            *(self._append(stream, run, taken) for stream, run in streams.items()),
+            return_exceptions=True,
         )
-        if taken:
-            ids, seqs = [row["id"] for row, _ in taken], [seq for _, seq in taken]
-            await connection.execute(self._sql["published"], ids, seqs)
-            _published.labels(self._schema).inc(len(taken))
-            for row, seq in taken:
-                if is_sampled(row["traceparent"]):
-                    span("published", of=row["traceparent"], subject=row["subject"], seq=seq)
         for failure in ended:
             if failure is not None:
+                if ended[0] is None:
+                    await self._mark(connection, taken)
                 raise failure
+        return taken
 
-    async def _append(self, stream: str, run: Sequence[Record], taken: list[tuple[Record, int]]) -> None:
+    async def _mark(self, connection: Connection, taken: Sequence[Taken]) -> None:
+        if not taken:
+            return
+        ids, seqs = [row["id"] for row, _ in taken], [seq for _, seq in taken]
+        await connection.execute(self._sql["published"], ids, seqs)
+        _published.labels(self._schema).inc(len(taken))
+        for row, seq in taken:
+            if is_sampled(row["traceparent"]):
+                span("published", of=row["traceparent"], subject=row["subject"], seq=seq)
+
+    async def _append(self, stream: str, run: Sequence[Record], taken: list[Taken]) -> None:
         """Publish the facts of one stream, batch by batch; what it acknowledged goes to ``taken``."""
         for start in range(0, len(run), BATCH):
             part = run[start : start + BATCH]
@@ -274,7 +294,7 @@ class Relay:
                 log.warning(
                     "stream lost its tail", service=self._schema, stream=row["stream"], facts=len(lost)
                 )
-                await self._publish(connection, lost)
+                await self._mark(connection, await self._publish(connection, lost, ()))
 
     async def _holds(self, row: Record) -> bool:
         window = await self._bus.history(row["stream"], ">", row["stream_seq"] - 1, 1)
