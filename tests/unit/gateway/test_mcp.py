@@ -9,13 +9,15 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from libs.common.errors import InvalidData
 from libs.common.principal import Principal
 from services.gateway.endpoints import ENDPOINTS
 from services.gateway.mcp.calls import RowCall, Visit
 from services.gateway.mcp.catalogue import Shelf, tools_of
-from services.gateway.mcp.handlers import read_message, is_ours
+from services.gateway.mcp.handlers import is_ours, read_message
 from services.gateway.mcp.server import Agents
 from services.gateway.surfaces.base import Reply
 
@@ -129,6 +131,35 @@ def test_every_schema_is_one(name: str) -> None:
 )
 def test_which_tool_a_message_calls(body: bytes, name: str | None) -> None:
     assert read_message(body).tool == name
+
+
+VALUES = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5) | st.just([1])
+NAMED = st.fixed_dictionaries({}, optional={"progressToken": VALUES})
+PARAMS = st.fixed_dictionaries(
+    {}, optional={"name": VALUES, "requestId": VALUES, "_meta": VALUES | NAMED, "arguments": VALUES}
+)
+METHODS = st.sampled_from(["tools/call", "tools/list", "notifications/cancelled"]) | VALUES
+
+
+@given(st.fixed_dictionaries({"method": METHODS}, optional={"params": VALUES | PARAMS, "id": VALUES}))
+def test_what_a_message_asks_is_what_it_says(said: dict[str, Any]) -> None:
+    read = read_message(json.dumps(said).encode())
+    given_params = said.get("params")
+    params = given_params if isinstance(given_params, dict) else {}
+    name, number = params.get("name"), params.get("requestId")
+    called = (name if isinstance(name, str) else "") if said["method"] == "tools/call" else None
+    assert read.tool == called
+    numbered = isinstance(number, str | int) and said["method"] == "notifications/cancelled"
+    assert read.taken_back == (json.dumps(number, ensure_ascii=False) if numbered else None)
+    meta = params.get("_meta")
+    token = meta.get("progressToken") if isinstance(meta, dict) else None
+    assert read.wants_progress == (type(token) in (str, int))
+
+
+@given(st.binary(max_size=60))
+def test_what_is_no_message_asks_nothing(body: bytes) -> None:
+    read = read_message(body)
+    assert (read.tool, read.taken_back, read.wants_progress) == (None, None, False)
 
 
 @pytest.mark.parametrize(
