@@ -94,7 +94,7 @@ class RequestIdTaken(AppError):
     """Another call has this request id."""
 
     code = "INVALID_DATA"
-    http_status = 409
+    http_status = 400
 
 
 class BalanceTooHigh(AppError):
