@@ -40,7 +40,12 @@ def test_what_can_be_no_code_is_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("email", "shown"),
-    [("ada@example.com", "a***@e***.com"), ("b@x.co.uk", "b***@x***.uk"), ("c@host", "c***@***.host"), ("", "***")],
+    [
+        ("ada@example.com", "a***@e***.com"),
+        ("b@x.co.uk", "b***@x***.uk"),
+        ("c@host", "c***@***.host"),
+        ("", "***"),
+    ],
 )
 def test_a_referrer_sees_that_somebody_came_not_who(email: str, shown: str) -> None:
     assert mask(email) == shown
