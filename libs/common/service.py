@@ -185,7 +185,7 @@ async def _run(
         for callback in app.on_started:
             await callback()
         starting = None
-        # What was loaded stays: the collector would look it all through again and again, tens of ms each time.
+        # What was loaded stays: the collector would look through it again and again, tens of ms each time.
         gc.collect()
         gc.freeze()
         log.info("service ready", metrics_port=probes.port, ready_ms=clock.now_ms() - started_ms)
