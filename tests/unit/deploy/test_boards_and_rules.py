@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.registry import Collector
 
 from deploy.exporter.nats import nats_metrics
-from deploy.exporter.postgres import postgres_metrics
+from deploy.exporter.postgres import PostgresMetrics
 from deploy.grafana.boards import BOARDS
 from deploy.grafana.panels import grafana
 from deploy.prometheus.alarms import ALARMS
@@ -143,7 +143,7 @@ def test_a_board_is_grafanas_json() -> None:
 
 async def test_servers_that_are_away_are_told_as_down() -> None:
     away = [
-        *await postgres_metrics("postgresql://nobody@127.0.0.1:1/none"),
+        *await PostgresMetrics("postgresql://nobody@127.0.0.1:1/none")(),
         *await nats_metrics("http://127.0.0.1:1"),
     ]
     assert {(m.name, m.samples[0].value) for m in away} == {
