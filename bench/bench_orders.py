@@ -41,9 +41,10 @@ def run(quick: bool) -> bool:
     for case, comparison in comparisons.items():
         times = comparison.ratio("acked per s", OURS, NAIVE)["median"]
         p99 = spread([half["p99 ms"] for half in halves[case]])["median"]
+        answered = not any(half["refused"] for half in halves[case])  # who is refused does not wait
         for name, value, bound, held in (
             (f"{case}, times the naive handler", times, f"≥ {TIMES[case]:g}", times >= TIMES[case]),
-            (f"{case}, p99 in ms at half load", p99, f"≤ {P99_MS_MAX:g}", p99 <= P99_MS_MAX),
+            (f"{case}, p99 in ms at half load", p99, f"≤ {P99_MS_MAX:g}", answered and p99 <= P99_MS_MAX),
         ):
             met[name] = held
             lines.append(f"| {name} | {value:.2f} | {bound} | {'yes' if held else '**no**'} |")
