@@ -2,13 +2,18 @@
 
 Both sides answer the same message on the same nats-server and the same durable PostgreSQL, each alone on
 a core with the load on the other; PostgreSQL and nats-server go where there is room. *hot* is two accounts,
-*spread* a thousand, each with as many orders under way at once. Latency is ours at half the rate it reached.
+*spread* a thousand, each with as many orders under way at once. Latency is ours at half the rate it reached;
+beside it, in the same minutes, what this disk takes to commit a single row while nobody else writes.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import ExitStack
 from typing import Any
+
+import asyncpg
 
 from bench.runner import Child, Comparison, Cores, conditions, cpu_s, folder, spread, table, write_results
 from bench.servers import nats_server, postgres_server, service
@@ -22,6 +27,7 @@ TIMES = {"hot: 2 accounts": 4.0, "spread: 1,000 accounts": 2.0}
 OUTSTANDING = 256
 NAIVE_LATE = 0.02  # of the naive handler's orders may come too late to be acked
 P99_MS_MAX = 25.0
+BARE_COMMITS = 400
 FIGURES = {
     "acked per s": ",.0f",
     "p50 ms": ".1f",
@@ -51,7 +57,9 @@ def run(quick: bool) -> bool:
     lines += ["", *(__doc__ or "").splitlines()[2:-1], ""]
     for case, comparison in comparisons.items():
         lines += [f"## {case}", "", "min · median · max of the rounds.", "", table(comparison, FIGURES), ""]
-        lines += [f"At half load: {_half(halves[case])}.", ""]
+        figures = ("acked per s", "p50 ms", "p99 ms")
+        lines += [f"At half load: {_told(halves[case], figures)}.", ""]
+        lines += [f"A row alone: {_told(halves[case], ('commit p50 ms', 'commit p99 ms'))}.", ""]
     text = "\n".join(lines) + "\n"
     print(text)
     if not quick:
@@ -101,6 +109,7 @@ def measure(
                 rate = comparisons[case].rounds[OURS][-1]["acked per s"] / 2
                 half = load.ask({"side": OURS, "logins": list(accounts), "seconds": seconds, "rate": rate})
                 half.pop("last refusal")
+                half |= asyncio.run(bare_commits(dsns["admin"]))
                 halves[case].append(half)
                 print(f"{case} · round {number} · at half load: {_shown(half)}", flush=True)
     return comparisons, halves
@@ -121,11 +130,25 @@ def flood(load: Child, side: str, accounts: list[int], seconds: float, pid: int)
     return {**found, "server CPU µs per order": 1e6 * used / (found["acked per s"] * seconds)}
 
 
-def _half(runs: list[dict[str, float]]) -> str:
+async def bare_commits(dsn: str) -> dict[str, float]:
+    """How long this PostgreSQL on this disk takes to commit one row, one after another."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE IF NOT EXISTS public.bare (n bigint)")
+    took = []
+    for n in range(BARE_COMMITS):
+        begun = time.perf_counter()
+        await connection.execute("INSERT INTO public.bare VALUES ($1)", n)
+        took.append(1000 * (time.perf_counter() - begun))
+    await connection.close()
+    took.sort()
+    return {"commit p50 ms": took[len(took) // 2], "commit p99 ms": took[int(0.99 * len(took))]}
+
+
+def _told(runs: list[dict[str, float]], figures: tuple[str, ...]) -> str:
     parts = []
-    for figure, form in (("acked per s", ",.0f"), ("p50 ms", ".1f"), ("p99 ms", ".1f")):
+    for figure in figures:
         values = spread([run[figure] for run in runs])
-        parts.append(f"{figure} {' · '.join(format(values[k], form) for k in ('min', 'median', 'max'))}")
+        parts.append(f"{figure} {' · '.join(format(values[k], ',.1f') for k in ('min', 'median', 'max'))}")
     return ", ".join(parts)
 
 
