@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.e2e
 SCALE = 60
 ONE = "[{labels: '{}', value: 1}]"
 LOAD_S = 60.0
+FIRST_S = 15.0
 SERIES_MAX = 2_000
 STACK_TIMEOUT_S = 900
 
@@ -68,10 +69,16 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     debian_tool("prometheus")
     folder = tmp_path_factory.mktemp("observed")
     rules = {"slos.yml": slo_rules(SCALE), "alarms.yml": alarm_rules(SCALE)}
-    with (
-        real_stack(folder, FEED="synthetic", SEED="7", TRACE_SAMPLE="1", NOTIFY_ALLOW_PRIVATE="on") as stack,
-        prometheus_over(stack.data / "prometheus-targets.json", folder / "prometheus", rules=rules) as server,
-    ):
+    with ExitStack() as opened:
+        stack = opened.enter_context(
+            real_stack(folder, FEED="synthetic", SEED="7", TRACE_SAMPLE="1", NOTIFY_ALLOW_PRIVATE="on")
+        )
+        # A sixtieth of an hour: the seconds in which a house that just started loads its past would be a part
+        # of it that no hour has.
+        asyncio.run(keep_busy(stack.url, FIRST_S))
+        server = opened.enter_context(
+            prometheus_over(stack.data / "prometheus-targets.json", folder / "prometheus", rules=rules)
+        )
         targets = len(read_json(stack.data / "prometheus-targets.json"))
         assert wait_until(lambda: len(server.query("up == 1")) == targets, seconds=60.0)
         begun_s = server.now_s()
