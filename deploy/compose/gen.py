@@ -18,6 +18,8 @@ from libs.common.config import PREFIX, SETTINGS
 
 POSTGRES, NATS = "postgres:18", "nats:2.15"
 PROMETHEUS, GRAFANA = "prom/prometheus:v3.5.0", "grafana/grafana:12.1.0"
+# Small files of the log, as deploy/local makes them: a commit that begins the next one waits until it is zeroed.
+POSTGRES_INITDB = "--auth=scram-sha-256 --locale-provider=builtin --builtin-locale=C.UTF-8 --wal-segsize=1"
 METRICS_PORT = 9100
 KEYS = "/run/tradewind"
 _HEAD = """\
@@ -101,12 +103,16 @@ def _postgres() -> dict[str, Any]:
             "POSTGRES_USER": "tradewind",
             "POSTGRES_DB": "tradewind",
             "POSTGRES_PASSWORD_FILE": "/keys/password",
-            "POSTGRES_INITDB_ARGS": "--auth=scram-sha-256 --locale-provider=builtin --builtin-locale=C.UTF-8",
+            "POSTGRES_INITDB_ARGS": POSTGRES_INITDB,
         },
         "command": [
             "postgres",
             "-c",
             "shared_buffers=256MB",
+            "-c",
+            "max_wal_size=1GB",
+            "-c",
+            "min_wal_size=80MB",
             "-c",
             "idle_in_transaction_session_timeout=60s",
         ],
