@@ -31,12 +31,15 @@ from libs.common.subjects import (
     KEYS_PUBLIC,
     QUOTES_SNAPSHOT,
     REVOCATIONS,
+    TOKEN_PRICE_FRAMES,
     Command,
 )
 
 KINDS = {"user": 0, "manager": 1, "dealer": 2, "admin": 3, "customer": 9}
 LOGIN = 7
 CLOCK = SystemClock()
+# What a gateway asks for whenever it must know it anew, and not because of a call.
+UNPROMPTED = {c.name for c in (KEYS_PUBLIC, REVOCATIONS, QUOTES_SNAPSHOT, TOKEN_PRICE_FRAMES)}
 
 
 class Reached(AppError):
@@ -142,7 +145,7 @@ class Signer:
 
 @dataclass
 class Edge:
-    """What the gateway asked, and what it is told."""
+    """What the gateway asked, and what it is told; ``calls`` are the commands of callers, in order."""
 
     bus: NatsBus
     signer: Signer = field(default_factory=Signer)
@@ -177,7 +180,8 @@ class Edge:
 
         async def handle(message: Any, call: Call) -> Any:
             self.heard[command.name].append(message)
-            self.calls.append(command.name)
+            if command.name not in UNPROMPTED:
+                self.calls.append(command.name)
             give = self._answers.get(command.name)
             if give is None:
                 raise Reached
