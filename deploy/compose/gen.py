@@ -18,7 +18,7 @@ from libs.common.config import PREFIX, SETTINGS
 
 POSTGRES, NATS = "postgres:18", "nats:2.15"
 PROMETHEUS, GRAFANA = "prom/prometheus:v3.5.0", "grafana/grafana:12.1.0"
-# Small files of the log, as deploy/local makes them: a commit that begins the next one waits until it is zeroed.
+# Small files of the log, as in deploy/local: a commit that begins the next one waits until it is zeroed.
 POSTGRES_INITDB = "--auth=scram-sha-256 --locale-provider=builtin --builtin-locale=C.UTF-8 --wal-segsize=1"
 METRICS_PORT = 9100
 KEYS = "/run/tradewind"

@@ -189,8 +189,8 @@ class EmbeddedPostgres:
             *("-D", str(folder), "-U", SUPERUSER, f"--pwfile={password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin"),
             *("--builtin-locale=C.UTF-8", "--no-instructions"),
-            # A commit that needs the next file of the log waits until that is filled with zeros and synced: for the
-            # default's 16 MB tens of milliseconds, on a busy disk hundreds.
+            # A commit that needs the next file of the log waits until that is zeroed and synced: for the 16 MB
+            # of the default tens of milliseconds, on a busy disk hundreds.
             "--wal-segsize=1",
         ]
         if not self._durable:
