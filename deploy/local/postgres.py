@@ -189,7 +189,7 @@ class EmbeddedPostgres:
             *("-D", str(folder), "-U", SUPERUSER, f"--pwfile={password_file}"),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin"),
             *("--builtin-locale=C.UTF-8", "--no-instructions"),
-            # A commit that needs the next file of the log waits until that is zeroed and synced: for the 16 MB
+            # A commit that needs the next file of the log waits until it is zeroed and synced: for the 16 MB
             # of the default tens of milliseconds, on a busy disk hundreds.
             "--wal-segsize=1",
         ]
