@@ -5,6 +5,7 @@ order of the record, without a hole. Every stream reads the record for itself, s
 one; who takes nothing for ten seconds is cut. The scanner's word that there is more only wakes: streams also
 ask by themselves. The first of every ten signals of a connection costs a credit; a stream that can't pay
 tells so and ends. A stream ends after an hour, and when its key is revoked: the client comes back by itself.
+What ends streams ends those that only begin, too: they are known from their first moment.
 
 Never: more than ``STREAMS_MAX`` streams a process or ``PER_CALLER`` a caller; a signal that was not paid for.
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,7 +24,7 @@ from aiohttp import web
 
 from libs.common.bus import Bus
 from libs.common.clock import Clock
-from libs.common.errors import AppError, OutcomeUnknown, ServiceUnavailable
+from libs.common.errors import AppError, NotAuthenticated, OutcomeUnknown, ServiceUnavailable
 from libs.common.ids import Ids
 from libs.common.messages.billing import Charge
 from libs.common.messages.signals import FollowAsk, Followed, SignalsAsk
@@ -33,6 +34,7 @@ from services.gateway import metrics
 from services.gateway.endpoints.row import Caller
 from services.gateway.endpoints.signals import OPERATION, PAGE, PRICE, SignalFeedRequest, feed_filters
 from services.gateway.errors import TooFrequent
+from services.gateway.server import Connection
 from services.gateway.surfaces.signals import SignalsSurface
 from services.gateway.wallets import wallet_of
 
@@ -49,17 +51,27 @@ _HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X
 _SURFACE = SignalsSurface()
 
 
+def _no_more() -> ServiceUnavailable:
+    return ServiceUnavailable("no more streams of signals are begun now", retry_after_s=5)
+
+
 @dataclass(eq=False)
 class _Stream:
-    """One client. ``position`` is up to where it was told the record."""
+    """One client. ``position`` is up to where it was told the record; ``refusal`` says why it is over."""
 
     caller: Caller
     filters: SignalsAsk
     response: web.StreamResponse
+    until_s: float
     position: int = 0
     given: int = 0
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    refusal: AppError | None = None
+
+    def end(self, refusal: AppError) -> None:
+        """Nothing more is given."""
+        self.refusal = refusal
+        self.woken.set()
 
 
 class SignalStreams:
@@ -82,15 +94,13 @@ class SignalStreams:
         """End every stream."""
         self._closed = True
         for stream in self._streams:
-            stream.ended.set()
-        self._wake()
+            stream.end(_no_more())
 
     def revoke(self, matches: Callable[[Principal], bool]) -> None:
         """End the streams whose owner matches: their key or session is over."""
         for stream in self._streams:
             if matches(stream.caller.principal):
-                stream.ended.set()
-                stream.woken.set()
+                stream.end(NotAuthenticated("the key or session is over"))
 
     def _wake(self) -> None:
         for stream in self._streams:
@@ -102,17 +112,17 @@ class SignalStreams:
         """One stream, from its request to its end. Raises what is wrong before it begins."""
         who = wallet_of(caller.principal) or caller.principal.subject
         if self._closed or self._held.total() >= STREAMS_MAX:
-            raise ServiceUnavailable("no more streams of signals are begun now", retry_after_s=5)
+            raise _no_more()
         if self._held[who] >= PER_CALLER:
             raise TooFrequent("there are too many streams of signals", retry_after_s=30, limit=PER_CALLER)
-        self._held[who] += 1
-        try:
-            filters = feed_filters(asked, caller)
-            first = await self._bus.request(SIGNAL_FOLLOW, FollowAsk(filters=filters))
-            response = web.StreamResponse(headers={**headers, **_HEADERS})
+        response = web.StreamResponse(headers={**headers, **_HEADERS})
+        until_s = self._clock.monotonic_s() + LIFETIME_S
+        stream = _Stream(caller, feed_filters(asked, caller), response, until_s)
+        with self._known(stream, who, request):
+            first = await self._bus.request(SIGNAL_FOLLOW, FollowAsk(filters=stream.filters))
+            if stream.refusal is not None:
+                raise stream.refusal
             await response.prepare(request)
-            stream = _Stream(caller, filters, response)
-            self._streams.add(stream)
             metrics.SIGNAL_STREAMS.inc()
             try:
                 await self._follow(stream, first)
@@ -120,25 +130,42 @@ class SignalStreams:
                 if request.transport is not None:
                     request.transport.abort()  # a peer that does not read would keep it for ever
             finally:
-                self._streams.discard(stream)
                 metrics.SIGNAL_STREAMS.dec()
             return response
+
+    @contextlib.contextmanager
+    def _known(self, stream: _Stream, who: str, request: web.BaseRequest) -> Iterator[None]:
+        """While this lasts, the stream counts, and whatever ends streams ends it."""
+        connection = request.protocol if isinstance(request.protocol, Connection) else None
+        self._held[who] += 1
+        self._streams.add(stream)
+        if connection is not None:
+            connection.on_lost(lambda: stream.end(_no_more()))
+        try:
+            yield
         finally:
+            if connection is not None:
+                connection.on_lost(None)
+            self._streams.discard(stream)
             self._held[who] -= 1
             if not self._held[who]:
                 del self._held[who]
 
+    def _over(self, stream: _Stream) -> bool:
+        return stream.refusal is not None or self._clock.monotonic_s() >= stream.until_s
+
     async def _follow(self, stream: _Stream, page: Followed) -> None:
-        until_s = self._clock.monotonic_s() + LIFETIME_S
         await self._write(stream, f"retry: {RETRY_MS}\n\n".encode())
         try:
-            while not stream.ended.is_set():
+            while not self._over(stream):
                 for id_, signal in zip(page.ids, page.signals, strict=True):
+                    if stream.refusal is not None:
+                        break
                     await self._give(stream, id_, bytes(signal))
                 stream.position = page.position
                 if not page.more:
-                    await self._wait(stream, until_s)
-                if stream.ended.is_set():
+                    await self._wait(stream)
+                if self._over(stream):
                     break
                 ask = FollowAsk(filters=stream.filters, position=stream.position)
                 page = await self._bus.request(SIGNAL_FOLLOW, ask)
@@ -168,10 +195,10 @@ class SignalStreams:
         except OutcomeUnknown:
             await self._bus.request(CHARGE, charge)  # the same charge: it counts once
 
-    async def _wait(self, stream: _Stream, until_s: float) -> None:
+    async def _wait(self, stream: _Stream) -> None:
         """Until there may be more, with signs of life meanwhile."""
         asks_s = self._clock.monotonic_s() + ASK_S
-        while not stream.ended.is_set():
+        while not self._over(stream) and self._clock.monotonic_s() < asks_s:
             try:
                 async with asyncio.timeout(HEARTBEAT_S):
                     await stream.woken.wait()
@@ -179,11 +206,6 @@ class SignalStreams:
                 return
             except TimeoutError:
                 await self._write(stream, b": \n\n")
-            now_s = self._clock.monotonic_s()
-            if now_s >= until_s:
-                stream.ended.set()
-            if now_s >= asks_s:
-                return
 
     async def _write(self, stream: _Stream, data: bytes) -> None:
         async with asyncio.timeout(WRITE_S):

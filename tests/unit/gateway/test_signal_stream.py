@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ from aiohttp import web
 
 from libs.common.bus import Call, encode
 from libs.common.bus_memory import Faults, MemoryBus, MemoryServer
-from libs.common.clock import SystemClock
+from libs.common.clock import ManualClock
 from libs.common.errors import AppError, ServiceUnavailable
 from libs.common.ids import RandomIds
 from libs.common.messages.billing import Captured, Charge
@@ -36,15 +37,23 @@ class Edge:
 
     bus: MemoryBus
     streams: SignalStreams
+    clock: ManualClock
     url: str = ""
     record: list[bytes] = field(default_factory=list)
     charges: list[str] = field(default_factory=list)
     away: bool = False
+    steady: bool = False  # signals never end
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
     refusals: list[Exception] = field(default_factory=list)
 
     async def follow(self, ask: FollowAsk, call: Call) -> Followed:
         if self.away:
             raise ServiceUnavailable("the scanner is away")
+        self.asked.set()
+        await self.answering.wait()
+        if self.steady:
+            self.add(3)
         at = len(self.record) if ask.position is None else ask.position
         found = self.record[at : at + 3]
         ids = [f"{at + number}" for number in range(len(found))]
@@ -85,7 +94,9 @@ async def edge() -> AsyncIterator[Edge]:
         return False
 
     bus = MemoryBus(MemoryServer(Faults(lose_reply=lose_reply)))
-    made = Edge(bus, SignalStreams(bus, SystemClock(), RandomIds(), metered=True))
+    clock = ManualClock(datetime(2026, 3, 2, tzinfo=UTC))
+    made = Edge(bus, SignalStreams(bus, clock, RandomIds(), metered=True), clock)
+    made.answering.set()
     await bus.serve(SIGNAL_FOLLOW, made.follow)
     await bus.serve(CHARGE, made.charge)
     await made.streams.start()
@@ -131,9 +142,9 @@ async def test_a_lost_word_is_made_up_for_and_silence_has_signs_of_life(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(signal_stream, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(signal_stream, "ASK_S", 0.05)
     async with reading(edge) as content:
         edge.add(2)  # and nobody says so
+        edge.clock.advance(signal_stream.ASK_S)
         assert await ids(content, 2) == ["0", "1"]
         while await content.readline() != b": \n":
             pass
@@ -154,17 +165,42 @@ async def test_streams_end_by_themselves_and_leave_room_for_others(
 ) -> None:
     monkeypatch.setattr(signal_stream, "PER_CALLER", 1)
     monkeypatch.setattr(signal_stream, "HEARTBEAT_S", 0.02)
-    monkeypatch.setattr(signal_stream, "LIFETIME_S", 0.05)
     async with reading(edge) as content:
         async with aiohttp.ClientSession() as session, session.get(edge.url) as response:
             assert response.status == 429
         monkeypatch.setattr(signal_stream, "STREAMS_MAX", 1)
         async with aiohttp.ClientSession() as session, session.get(edge.url) as response:
             assert response.status == 503
+        edge.clock.advance(signal_stream.LIFETIME_S)
         await content.read()
-    async with reading(edge) as content:
-        await content.read()
+    async with reading(edge):
+        pass
     assert len(edge.refusals) == 2
+
+
+async def test_a_stream_whose_signals_never_end_ends_after_its_time(edge: Edge) -> None:
+    async with reading(edge) as content:
+        edge.steady = True
+        await edge.grew()
+        await ids(content, 20)
+        edge.clock.advance(signal_stream.LIFETIME_S)
+        await content.read()
+
+
+@pytest.mark.parametrize(("ends", "status"), [("revoke", 401), ("close", 503)])
+async def test_what_ends_streams_ends_those_that_only_begin(edge: Edge, ends: str, status: int) -> None:
+    edge.answering.clear()
+    async with aiohttp.ClientSession() as session:
+        asking = asyncio.create_task(session.get(edge.url))
+        await edge.asked.wait()
+        if ends == "revoke":
+            edge.streams.revoke(lambda principal: principal.jti == "another")
+            edge.streams.revoke(lambda principal: principal.jti == "k")
+        else:
+            await edge.streams.close()
+        edge.answering.set()
+        assert (await asking).status == status
+    assert len(edge.refusals) == 1
 
 
 async def test_who_reads_nothing_is_cut(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
