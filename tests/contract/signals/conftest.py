@@ -62,7 +62,7 @@ async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) ->
                 rows = [[*bar[:5], bar[5] * volume] for bar in BARS]
                 body = {"symbol": market, "timeframe": "1h", "candles": rows}
                 await admin.done("POST", "/admin/candles", body)
-            await told(dsns["scanner"])
+            await looked_at(dsns["scanner"], BARS[-1][0], 1, 9001)
             first, last = ((BARS[at][0] + HOUR_MS) // 1000 for at in (-200, -1))
             made = await admin.done(
                 "POST", "/admin/signals/backfill", {"timeframe": "1h", "from": first, "to": last}
@@ -74,14 +74,14 @@ async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) ->
             await house.stop()
 
 
-async def told(dsn: str) -> None:
-    """Wait until the newest bars of both coins were looked at."""
+async def looked_at(dsn: str, open_ms: int, *coins: int) -> None:
+    """Wait until the bars of these coins were looked at, up to the one that opens here."""
     async with open_database(dsn, application="test") as database:
 
         async def done() -> bool:
             async with database.connection() as connection:
                 sql = "SELECT count(*) FROM scanner.signal_place WHERE done_ms >= $1 AND cmc_id = ANY ($2)"
-                return bool(await connection.fetchval(sql, BARS[-1][0], [1, 9001]) == 2)
+                return bool(await connection.fetchval(sql, open_ms, coins) == len(coins))
 
         await wait_until(done, timeout_s=60)
 

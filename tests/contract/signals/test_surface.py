@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
+from tests.conftest import wait_until
 from tests.contract.auth.people import Answer, Caller, Town, new_email
-from tests.contract.signals.conftest import ASSETS, LATER
+from tests.contract.signals.conftest import ASSETS, LATER, looked_at
 from tests.contract.signals.streams import FEED, call_of, listening
 
 PATH = "/ai-signal/details"
@@ -292,6 +294,12 @@ async def told_since(caller: Caller, signal_id: str) -> list[dict[str, Any]]:
             return sorted(found, key=lambda signal: int(signal["chain"]["position"]))
 
 
+async def nobody_listens(town: Town) -> bool:
+    """Whether every stream has ended at the gateway, too: until then it may be charged for."""
+    metrics = await town.house.running["gateway-0"].metrics()
+    return "tradewind_gateway_signal_subscriptions 0.0" in metrics
+
+
 async def test_a_stream_hears_what_is_recorded_and_goes_on_where_it_ended(town: Town, key: Caller) -> None:
     last = (await told_since(key, ""))[-1]
     admin = await town.admin()
@@ -300,6 +308,8 @@ async def test_a_stream_hears_what_is_recorded_and_goes_on_where_it_ended(town: 
         body = {"symbol": "BTC/USDT", "timeframe": "1h", "candles": LATER}
         await admin.done("POST", "/admin/candles", body)
         first = await events.signals(4)
+    await looked_at(town.house.dsns["scanner"], LATER[-1][0], 1)
+    await wait_until(lambda: nobody_listens(town))
     spent = left - await credits_of(key)
     told = await told_since(key, last["id"])
     assert 1 <= spent <= -(-len(told) // 10)  # by what was on its way when the reader left
@@ -308,6 +318,7 @@ async def test_a_stream_hears_what_is_recorded_and_goes_on_where_it_ended(town: 
     left = await credits_of(key)
     async with listening(key, last=first[2]["id"]) as events:
         assert await events.signals(len(told) - 3) == shown[3:]
+    await wait_until(lambda: nobody_listens(town))
     assert await credits_of(key) == left - -(-(len(told) - 3) // 10)
     bullish = [signal for signal in shown[1:] if signal["sentiment"] == "bullish"]
     async with listening(key, f"?sentiment=bullish&chain=bit&since={first[0]['id']}") as events:
@@ -334,10 +345,13 @@ async def test_streams_are_few_and_paid_for(town: Town, key: Caller) -> None:
         assert ending is not None and ending["event"] == "error"
         assert json.loads(ending["data"])["statusCode"] == 403
         assert await events.next() is None
-    opened = [await listening(key).__aenter__() for _ in range(5)]
-    refused(await key.call("GET", FEED), 429, "Too Many Requests")
-    for one in opened:
-        one.response.close()
+    async with AsyncExitStack() as opened:
+        for _ in range(5):
+            await opened.enter_async_context(listening(key))
+        refused(await key.call("GET", FEED), 429, "Too Many Requests")
+    await wait_until(lambda: nobody_listens(town))
+    async with listening(key):
+        assert not await nobody_listens(town)  # who left made room
 
 
 async def test_a_stream_ends_with_its_key(town: Town) -> None:
