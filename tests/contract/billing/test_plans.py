@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any
 
 import asyncpg
 import pytest
@@ -90,11 +90,12 @@ async def test_who_brought_a_customer_gets_a_share_held_back_and_taken_back_on_r
     assert len(codes) == 1 and len(codes[0]["code"]) == 8 and codes[0]["code"] in codes[0]["url"]
     assert (await referrer.done("GET", "/api/v1/affiliate/codes"))["codes"] == codes
     buyers = [await joined(till, codes[0]["code"].lower()), await joined(till, codes[0]["code"])]
-    for _ in range(500):
-        me = await referrer.done("GET", "/api/v1/affiliate/me")
-        if me["referrals"] == 2:
-            break
-        await asyncio.sleep(0.01)
+
+    async def both_joined() -> Any:
+        found = await referrer.done("GET", "/api/v1/affiliate/me")
+        return found["referrals"] == 2 and found
+
+    me: Any = await wait_until(both_joined)
     assert (me["enabled"], me["referrals"], me["paid_referrals"], me["commission_rate"]) == (True, 2, 0, 0.2)
     made = [await order(till, buyer) for buyer in buyers]
     for one in made:

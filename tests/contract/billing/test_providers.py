@@ -15,6 +15,7 @@ import pytest
 import stripe
 
 from services.billing.providers.nowpayments import canonical
+from tests.conftest import wait_until
 from tests.contract.auth.people import Answer, Caller
 from tests.contract.billing.conftest import IPN_SECRET, STRIPE_SECRET, Till, ledger_is_sound
 from tests.contract.billing.test_metered_rows import balance, key_of
@@ -190,11 +191,10 @@ async def tier_of(buyer: Caller) -> str:
 
 
 async def until_tier(buyer: Caller, tier: str) -> None:
-    for _ in range(1_000):
-        if await tier_of(buyer) == tier:
-            return
-        await asyncio.sleep(0.01)
-    assert await tier_of(buyer) == tier
+    async def there() -> bool:
+        return await tier_of(buyer) == tier
+
+    await wait_until(there)
 
 
 async def test_a_plan_is_granted_on_finished_alone_and_once(till: Till) -> None:

@@ -279,10 +279,11 @@ async def test_a_lost_answer_is_asked_for_again_and_credited_once(till: Till) ->
     assert await balance(caller) == 50_000
     db = await asyncpg.connect(till.dsns["admin"])
     await db.execute("UPDATE billing.payment SET tried_ms = 0 WHERE status = 'unknown'")  # time has passed
-    for _ in range(1_000):
-        if await balance(caller) != 50_000:
-            break
-        await asyncio.sleep(0.01)
+
+    async def credited() -> bool:
+        return await balance(caller) != 50_000
+
+    await wait_until(credited)
     assert await balance(caller) == 1_050_000
     await db.execute("UPDATE billing.payment SET tried_ms = 0")
     await db.close()
@@ -299,14 +300,13 @@ async def test_what_stays_open_is_for_staff(till: Till) -> None:
     db = await asyncpg.connect(till.dsns["admin"])
     await db.execute("UPDATE billing.payment SET tried_ms = 0 WHERE status = 'unknown'")
     await db.close()
-    held: list[Any] = []
-    for _ in range(1_000):
+
+    async def is_held() -> list[Any]:
         listed = (await admin.done("GET", "/admin/payments?status=held"))["payments"]
-        held = [one for one in listed if payer.address in one["ref"]]
-        if held:
-            break
-        await asyncio.sleep(0.01)
-    assert held and await balance(caller) == 50_000
+        return [one for one in listed if payer.address in one["ref"]]
+
+    held: Any = await wait_until(is_held)
+    assert await balance(caller) == 50_000
     said = await admin.done("POST", f"/admin/payments/{held[0]['id']}", {"decision": "grant"})
     assert said["status"] == "settled"
     assert await balance(caller) == 1_050_000

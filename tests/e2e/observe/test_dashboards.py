@@ -186,7 +186,7 @@ def test_a_process_that_keeps_ending(watched: Watched) -> None:
         before = watched.stack.pid("pricing")
         with suppress(ProcessLookupError):
             os.kill(before, signal.SIGKILL)
-        wait_until(lambda pid=before: watched.stack.pid("pricing") != pid, seconds=30.0)  # type: ignore[misc]
+        assert wait_until(lambda pid=before: watched.stack.pid("pricing") != pid, seconds=60.0)  # type: ignore[misc]
     watched.fires("ProcessDown", "ProcessRestarting")
     watched.clears("ProcessDown", "ProcessRestarting", "MetricsMissing")
 

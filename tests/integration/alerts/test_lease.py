@@ -13,7 +13,7 @@ from libs.common.lease import LOCK_WAIT_S, POLL_S, TTL_S
 from libs.common.messages import alerts as m
 from libs.common.messages.market import QuoteIn, QuotesPut
 from libs.common.subjects import ALERT_CREATE, ALERT_LOG_LIST, QUOTES_PUT
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.house import House
 
 LOGIN = 500
@@ -51,13 +51,13 @@ async def answered_again(bus: NatsBus) -> None:
             return False
         return True
 
-    await wait_until(answers, timeout_s=30)
+    await wait_until(answers)
 
 
 async def stand_in(house: House) -> None:
     """A second process, which waits for the lease; it is there when it says so."""
     running = await house._spawn("alerts", {"PROCESS_INDEX": "1", "FEED": "manual"})
-    await wait_until(lambda: "another process owns the partition" in running.log.read_text(), timeout_s=30)
+    await wait_until(lambda: "another process owns the partition" in running.log.read_text())
 
 
 async def test_a_second_process_takes_over_when_the_first_is_killed(house: House, bus: NatsBus) -> None:
@@ -101,14 +101,18 @@ async def test_a_paused_owner_that_wakes_writes_nothing(house: House, bus: NatsB
     async with tables.connection() as connection:
         epoch = await connection.fetchval("SELECT epoch FROM alerts.partition_lease")
     first.signal(signal.SIGCONT)
-    assert await asyncio.wait_for(first.process.wait(), 15) == 1  # its supervisor starts it as the stand-in
+    # Its supervisor starts it as the stand-in.
+    assert await asyncio.wait_for(first.process.wait(), PATIENCE_S) == 1
     del house.running["alerts-0"]
     await put(bus, 1.41)
     await wait_until(lambda: _equals(logged(), ids))
     async with tables.connection() as connection:
         assert await connection.fetchval("SELECT epoch FROM alerts.partition_lease") == epoch == 2
-        pushed = await connection.fetchval(
-            "SELECT count(*) FROM alerts.outbox WHERE stream = 'PUSH' AND published_at IS NOT NULL"
-        )
-    assert pushed >= 2
+
+    async def pushed() -> bool:
+        async with tables.connection() as connection:
+            sql = "SELECT count(*) FROM alerts.outbox WHERE stream = 'PUSH' AND published_at IS NOT NULL"
+            return bool(await connection.fetchval(sql) >= len(ids))
+
+    await wait_until(pushed)
     assert "lease lost" in first.log.read_text() or "is over" in first.log.read_text()

@@ -177,7 +177,7 @@ async def test_a_fact_that_comes_after_its_bar_fires_the_rule_once(running: Hous
     tested = await bus.request(RULE_TEST, m.RuleTest(login=LOGIN, group="demo", rule=view.rule, days=30))
     assert [hit.bar_open for hit in tested.hits] == [open_ms // 1000]
     assert tested.events_from == open_ms // 1000
-    (notice,) = await told(bus)
+    (notice,) = await wait_until(lambda: _so_many(told(bus), 1))
     assert notice["title"].startswith("flip: EURUSD")
 
 

@@ -66,9 +66,9 @@ async def test_what_binance_says_reaches_quotes_candles_and_alerts_exactly(house
             ids = [(await client.call("POST", "/price_alert", body))["rows"][0][0] for body in wanted]
             async with client.stream(SYMBOL) as stream:
                 await say(exchange, ticks[:HALF], stream)
-                connections = exchange.connections
+                subscriptions = len(exchange.said)
                 await exchange.drop()
-                await wait_until(lambda: exchange.connections > connections and exchange.sockets)
+                await wait_until(lambda: len(exchange.said) > subscriptions)  # before it, it is told nothing
                 await exchange.send(
                     "not json", b"\x00\xff", {"e": "unheardOf"}, {"s": NAME, "b": "x", "a": "1"}
                 )

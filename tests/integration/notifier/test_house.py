@@ -171,8 +171,12 @@ async def test_a_fact_reaches_list_push_mail_and_webhook(
     await wait_until(lambda: len(mailbox.mails) == 3)
     log = house.running["notifier-0"].log.read_text()
     assert "ZZ99" not in log and "@example.com" not in log and "whsec_" not in log
-    metrics = await house.running["notifier-0"].metrics()
-    assert 'tradewind_notifier_deliveries_total{channel="webhook",state="sent"} 2.0' in metrics
+
+    async def both_sent() -> bool:
+        metrics = await house.running["notifier-0"].metrics()
+        return 'tradewind_notifier_deliveries_total{channel="webhook",state="sent"} 2.0' in metrics
+
+    await wait_until(both_sent)
 
 
 @pytest.mark.timeout(180)

@@ -85,7 +85,7 @@ async def test_a_hole_or_another_market_makes_every_ring_load_again(
         ring = following.places["EURUSD", "1m"].ring
         assert ring.columns()[0].tolist() == [START_MS + i * MINUTE_MS for i in range(3)]
         await bus.publish(subjects.BARS_CLOSED.at(), encode(BarsClosed(run="another", seq=1)))
-        await wait_until(lambda: following.run == "another" and following.is_stale)
+        await wait_until(lambda: following.is_stale)  # the market itself may have spoken again by now
         await following.freshen()
         forming = await market.forming("EURUSD", "1m")
         assert (following.run, following.seq) >= (forming.run, 0) and not following.is_stale
