@@ -42,14 +42,16 @@ async def insist(client: Client, method: str, path: str, body: Any) -> tuple[int
 
 @dataclass
 class Quoter:
-    """Staff who quotes a walk; ``told`` are the bids in force, in their order."""
+    """Staff who quotes a walk; ``told`` are the bids in force, in order, of ``begun`` that were sent."""
 
     staff: Client
     chance: random.Random
     told: list[float] = field(default_factory=list)
+    begun: int = 0
 
     async def quote(self, bid: float) -> None:
         """One quote, sent until it is in force; twice the same price moves nothing."""
+        self.begun += 1
         body = {"quotes": [{"symbol": SYMBOL, "bid": bid, "ask": round(bid + 0.0002, 5)}]}
         code, answer = await insist(self.staff, "POST", "/admin/quotes", body)
         assert code == 200, answer
@@ -71,7 +73,7 @@ class Quoter:
 
 @dataclass(frozen=True)
 class Armed:
-    """An alert that the house said it keeps, and how many quotes were in force by then."""
+    """An alert that the house said it keeps, and how many quotes may have been judged before it."""
 
     id: int
     condition: int
@@ -177,7 +179,7 @@ class Watcher:
             }
             code, answer = await insist(self.client, "POST", "/price_alert", body)
             assert code == 200, answer
-            self.armed.append(Armed(answer["rows"][0][0], condition, target, len(self.quoter.told)))
+            self.armed.append(Armed(answer["rows"][0][0], condition, target, self.quoter.begun))
             await asyncio.sleep(0.2)
 
 

@@ -100,8 +100,8 @@ async def load_candles(staff: Client) -> None:
     await staff.call("POST", "/admin/candles", {"symbol": TICKER, "timeframe": "1h", "candles": rows})
 
 
-async def live(street: Street, victims: Iterable[str], alerts: int, calm_s: float) -> None:
-    """Clients go on while one process after another is killed and comes back."""
+async def live(street: Street, victims: Iterable[str], alerts: int, calm: int) -> None:
+    """Clients go on while one process after another is killed and comes back; see ``all_go_on``."""
     over = asyncio.Event()
     listening = [
         asyncio.create_task(each.listen(street.stack.url)) for each in (street.orders, street.alerts)
@@ -113,9 +113,9 @@ async def live(street: Street, victims: Iterable[str], alerts: int, calm_s: floa
             group.create_task(street.watcher.arm(over, alerts))
             try:
                 for victim in victims:
-                    await asyncio.sleep(calm_s)
+                    await all_go_on(street, calm)
                     await killed(street.stack, victim)
-                await asyncio.sleep(calm_s)
+                await all_go_on(street, calm)
             finally:
                 over.set()
         await settled(street)
@@ -123,6 +123,18 @@ async def live(street: Street, victims: Iterable[str], alerts: int, calm_s: floa
         for each in listening:
             each.cancel()
         await asyncio.gather(*listening, return_exceptions=True)
+
+
+async def all_go_on(street: Street, calm: int) -> None:
+    """Wait until everybody got on since the last fault: ``calm`` briefs, and of what is quicker more."""
+    quoter, trader, agent = street.quoter, street.trader, street.agent
+    quotes, orders, paid = len(quoter.told), len(trader.orders), agent.paid
+
+    def went_on() -> bool:
+        more = (len(quoter.told) - quotes) // 20, (len(trader.orders) - orders) // 5, agent.paid - paid
+        return min(more) >= calm
+
+    await wait_until(went_on, timeout_s=PATIENCE_S)
 
 
 async def killed(stack: RealStack, victim: str) -> None:
@@ -246,12 +258,12 @@ def tell(street: Street, seed: int, victims: list[str]) -> None:
     )
 
 
-async def trouble(folder: Path, seed: int, victims: list[str], alerts: int, calm_s: float) -> None:
+async def trouble(folder: Path, seed: int, victims: list[str], alerts: int, calm: int) -> None:
     """A house, its clients, and what kills its processes."""
     with real_stack(folder, FEED="manual") as stack:
         async with street(stack, seed) as clients:
             print(f"seed {seed}: {' '.join(victims)}")
-            await live(clients, victims, alerts, calm_s)
+            await live(clients, victims, alerts, calm)
             tell(clients, seed, victims)
             await check(clients)
 
@@ -260,7 +272,7 @@ async def trouble(folder: Path, seed: int, victims: list[str], alerts: int, calm
 async def test_nothing_is_lost_or_done_twice_when_processes_die(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     victims = random.Random(seed).sample(EVERYBODY, 3)
-    await trouble(tmp_path, seed, victims, alerts=40, calm_s=1.0)
+    await trouble(tmp_path, seed, victims, alerts=40, calm=1)
 
 
 @pytest.mark.soak
@@ -269,4 +281,4 @@ async def test_nothing_is_lost_or_done_twice_in_a_long_run(tmp_path: Path) -> No
     seed = 20
     chance = random.Random(seed)
     victims = [victim for _ in range(4) for victim in chance.sample(EVERYBODY, len(EVERYBODY))]
-    await trouble(tmp_path, seed, victims, alerts=1_000, calm_s=4.0)
+    await trouble(tmp_path, seed, victims, alerts=1_000, calm=4)
