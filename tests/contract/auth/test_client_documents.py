@@ -3,13 +3,9 @@ to a tool's answer, on running services."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from zlib import crc32
@@ -18,17 +14,12 @@ import httpx2
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
-from libs.common.clock import SystemClock
+from tests.certificates import served_with, write_certificate
 from tests.conftest import empty_streams
 from tests.contract.auth.oauth_client import BACK, App, Browser, query_of
 from tests.contract.auth.people import PASSWORD, Town
@@ -56,34 +47,6 @@ class Publisher:
         return web.json_response(said | self.changed)
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate of an authority of our own for one address, and the server's side of it."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), SystemClock().now()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "publisher")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HERE))]), critical=False
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
-    path, whole = folder / "authority.pem", folder / "whole.pem"
-    path.write_bytes(made.public_bytes(Encoding.PEM))
-    whole.write_bytes(
-        path.read_bytes() + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(whole)
-    return path, context
-
-
 @pytest_asyncio.fixture(scope="module")
 async def stack(
     template: Databases, nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
@@ -91,13 +54,13 @@ async def stack(
     """A house whose gateway trusts the publisher's authority and may call loopback addresses."""
     await empty_streams(nats)
     folder = tmp_path_factory.mktemp("publisher")
-    authority, context = certificate(folder)
+    authority = write_certificate(folder, "publisher", HERE)
     publisher, served = Publisher(), web.Application()
     served.router.add_route("*", "/{tail:.*}", publisher.answer)
     runner = web.AppRunner(served)
     await runner.setup()
     for address in (HERE, ELSEWHERE):
-        await web.TCPSite(runner, address, 0, ssl_context=context).start()
+        await web.TCPSite(runner, address, 0, ssl_context=served_with(authority)).start()
     publisher.url, publisher.elsewhere = (f"https://{host}:{port}" for host, port in runner.addresses)
     async with template.fresh() as dsns:
         house = House(dsns, nats.url, folder)

@@ -22,7 +22,7 @@ from deploy.local.privileges import Way, find_way
 from deploy.local.processes import wait_until
 from libs.common.db import open_database
 from libs.common.roles import ensure_roles
-from tests.integration.common.test_nats_tls import certificate
+from tests.certificates import write_certificate
 from tests.tools import debian_tool
 
 pytestmark = pytest.mark.e2e  # it borrows Debian's PostgreSQL, which only root may install
@@ -54,7 +54,7 @@ def run(way: Way, program: str, *arguments: str) -> subprocess.Popen[bytes]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A PostgreSQL that takes nothing but TLS: its administrator's DSN, and its certificate."""
     folder = tmp_path_factory.mktemp("tls")
-    mine = certificate(folder, "server")
+    mine = write_certificate(folder, "server", "127.0.0.1")
     way = debian_way(folder)
     (folder / "password").write_text(PASSWORD)
     way.give(folder / "password")
@@ -99,7 +99,7 @@ async def test_a_service_works_over_tls_with_whom_it_was_told_to(server: tuple[s
 
 async def test_another_certificate_or_no_tls_is_refused(server: tuple[str, Path], tmp_path: Path) -> None:
     dsn, _ = server
-    other = certificate(tmp_path, "other")
+    other = write_certificate(tmp_path, "other", "127.0.0.1")
     with pytest.raises(ssl.SSLCertVerificationError):
         await asyncpg.connect(f"{dsn}?sslmode=verify-full&sslrootcert={other}")
     with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from deploy.local.nats import server_program
 from deploy.local.ports import choose_ports
@@ -22,41 +16,16 @@ from libs.common import bus_nats
 from libs.common.errors import ConfigInvalid, ServiceUnavailable
 from libs.common.nats_url import server_and_tls
 from libs.common.streams import ensure_streams
+from tests.certificates import write_certificate
 from tests.conftest import wait_until
 
-BEGIN = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-END = datetime.datetime(2090, 1, 1, tzinfo=datetime.UTC)
-
-
-def certificate(folder: Path, name: str) -> Path:
-    """A self-signed certificate for 127.0.0.1 and its key; the certificate's path."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(BEGIN)
-        .not_valid_after(END)
-        .add_extension(here, False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / f"{name}.crt"
-    path.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    plain = serialization.NoEncryption()
-    form = serialization.PrivateFormat.PKCS8
-    (folder / f"{name}.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
-    return path
+HERE = "127.0.0.1"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A nats-server that speaks TLS only: host:port, and its certificate."""
-    mine = certificate(tmp_path, "server")
+    mine = write_certificate(tmp_path, "server", HERE)
     port = choose_ports(["nats"], seed=str(tmp_path))["nats"]
     settings = {
         "listen": f"127.0.0.1:{port}",
@@ -88,14 +57,14 @@ async def test_the_bus_speaks_tls_and_knows_whom_it_speaks_to(
     bus = await bus_nats.connect(f"tls://{address}?ca={mine}", "test")
     assert bus.problems() == ()
     await bus.close()
-    other = certificate(tmp_path, "other")
+    other = write_certificate(tmp_path, "other", HERE)
     with pytest.raises(ServiceUnavailable):
         await bus_nats.connect(f"tls://{address}?ca={other}", "test")
 
 
 def test_what_the_address_says(tmp_path: Path) -> None:
     assert server_and_tls("nats://a:b@h:1") == ("nats://a:b@h:1", None)
-    url, tls = server_and_tls(f"tls://a:b@h:1?ca={certificate(tmp_path, 'x')}")
+    url, tls = server_and_tls(f"tls://a:b@h:1?ca={write_certificate(tmp_path, 'x', HERE)}")
     assert url == "tls://a:b@h:1"
     assert tls is not None
     with pytest.raises(ConfigInvalid, match="ca that can't be used"):

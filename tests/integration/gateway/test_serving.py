@@ -8,7 +8,6 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,15 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from libs.common import bus_nats
 from libs.common.bus_nats import NatsBus
-from libs.common.clock import SystemClock
 from libs.common.messages.house import Done
 from libs.common.streams import OWNERS, ensure_streams
 from libs.common.subjects import QUOTES_PUT
 from services.gateway.server import HttpServer, bind
+from tests.certificates import write_certificate
+from tests.conftest import PATIENCE_S
 from tests.contract.gateway.conftest import NO_DATABASE
 from tests.contract.gateway.edge import Client, Edge
 from tests.contract.gateway.samples import SAMPLES
@@ -172,35 +167,19 @@ async def test_a_setting_that_can_not_be_used_stops_the_start(
     assert line.startswith(f"gateway: {says}")
 
 
-def write_certificate(folder: Path) -> None:
-    """A certificate for this day, signed by itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = SystemClock().now()
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    folder.mkdir()
-    (folder / "tls.crt").write_bytes(certificate.public_bytes(Encoding.PEM))
-    (folder / "tls.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
 async def test_tls_is_served_from_the_folder_given(gateways: House, edge: Edge, tmp_path: Path) -> None:
     folder = tmp_path / "tls"
-    write_certificate(folder)
+    folder.mkdir()
+    certificate = write_certificate(folder, "tls", "127.0.0.1")
     await gateways.start("gateway", TLS_DIR=str(folder))
-    trust = ssl.create_default_context(cafile=str(folder / "tls.crt"))
-    trust.check_hostname = False
+    trust = ssl.create_default_context(cafile=str(certificate))
     url = gateways.url.replace("http://", "https://")
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{url}/livez", ssl=trust) as response:
             assert await response.text() == "ok"
         async with session.ws_connect(f"{url}/ws", ssl=trust) as ws:
             await ws.send_str("ping")
-            assert (await ws.receive(timeout=5)).data == "pong"
+            assert (await ws.receive(timeout=PATIENCE_S)).data == "pong"
 
 
 # ── stopping ──────────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +204,7 @@ async def test_a_stop_ends_sockets_with_1012_and_lets_calls_finish(
         await arrived.wait()
         running = gateways.running.pop("gateway-0")
         running.signal(signal.SIGTERM)
-        closed = await ws.receive(timeout=5)
+        closed = await ws.receive(timeout=PATIENCE_S)
         assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1012)
 
         async def refuses() -> bool:
@@ -282,7 +261,7 @@ async def test_a_request_head_that_does_not_come_closes_the_connection(data: byt
     await server.start(listener, None)
     reader, writer = await asyncio.open_connection(*listener.getsockname())
     writer.write(data)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await reader.read() == b""
     writer.close()
 
