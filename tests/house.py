@@ -13,6 +13,8 @@ from pathlib import Path
 import aiohttp
 
 ROOT = Path(__file__).resolve().parents[1]
+_READY_S = 60.0
+_END_S = 30.0
 
 
 def free_port() -> int:
@@ -99,7 +101,7 @@ class House:
         self.running[key] = running
         return running
 
-    async def _ready(self, running: Running, timeout_s: float = 30.0) -> None:
+    async def _ready(self, running: Running, timeout_s: float = _READY_S) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         last = "no answer"
@@ -122,7 +124,7 @@ class House:
         running = self.running.pop(key)
         if running.process.returncode is None:
             running.process.send_signal(number)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(_END_S):
             return await running.process.wait()
 
     async def stop(self) -> None:

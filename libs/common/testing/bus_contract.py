@@ -23,7 +23,7 @@ Opened = AbstractAsyncContextManager[Bus]
 AUTH_SUBJECT = "auth.evt.account.opened.v1.{n}"
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], timeout_s: float = 30.0) -> None:
     """Wait for a condition; the contract never sleeps for a guess."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - any condition, not only an event

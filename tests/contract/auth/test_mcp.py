@@ -153,7 +153,7 @@ async def test_the_door_is_warm_before_the_first_agent_comes(
     stack: House, eventually: Callable[..., Any]
 ) -> None:
     log = stack.running["gateway-0"].log
-    await eventually(lambda: "the agents' door is warm" in log.read_text(), timeout_s=30)
+    await eventually(lambda: "the agents' door is warm" in log.read_text())
 
 
 # ── who may ──

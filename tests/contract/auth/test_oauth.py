@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from aiohttp import WSMsgType
 
+from tests.conftest import PATIENCE_S
 from tests.contract.auth.oauth_client import BACK, App, Browser, fields_of, query_of
 from tests.contract.auth.people import PASSWORD, Town
 
@@ -305,7 +306,7 @@ async def test_the_end_of_a_grant_reaches_open_streams(town: Town, end: str) -> 
             await browser.call("POST", "/oauth/grants", fields_of(grants, "/oauth/grants"))
         else:
             assert (await app.exchange(code)).code == "invalid_grant"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while (message := await ws.receive()).type is WSMsgType.TEXT:
                 pass
         assert (message.type, message.data) == (WSMsgType.CLOSE, 4401)

@@ -8,8 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.contract.auth.people import Caller, Town, new_address, socket
-from tests.contract.auth.test_security import REACHES_WITHIN_S, REVOKED, close_code, switch
+from tests.contract.auth.test_security import REVOKED, close_code, switch
 
 CANDLES = "/quotes/candles?symbol=EURUSD&from=0&to=99&frame=1H"
 
@@ -25,7 +26,7 @@ async def heard_quote(ws: aiohttp.ClientWebSocketResponse, town: Town, bid: floa
     await ws.send_json({"event": "subscribe", "data": ["EURUSD"]})
     quotes = [{"symbol": "EURUSD", "bid": bid, "ask": bid + 0.1}]
     await (await town.admin()).done("POST", "/admin/quotes", {"quotes": quotes})
-    async with asyncio.timeout(REACHES_WITHIN_S):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             frame = await ws.receive_json()
             if isinstance(frame, list) and frame[:3] == ["t", "EURUSD", bid]:
@@ -94,6 +95,6 @@ async def test_a_new_tier_reaches_open_sockets_of_the_person_and_of_nobody_else(
     async with socket(user) as first, socket(key) as second, socket(customer) as third, socket(other) as last:
         await admin.done("POST", "/admin/tier", {"email": user.email, "tier": "plus"})
         for ws in (first, second, third):
-            assert await ws.receive_json(timeout=REACHES_WITHIN_S) == {"event": "tier", "tier": "plus"}
+            assert await ws.receive_json(timeout=PATIENCE_S) == {"event": "tier", "tier": "plus"}
         await last.send_str("ping")
         assert await last.receive_str() == "pong"

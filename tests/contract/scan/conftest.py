@@ -60,7 +60,7 @@ async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) ->
                 newest = [r["detected_at"] for r in page.json["records"]]
                 return bool(newest)
 
-            await wait_until(judged, timeout_s=30)
+            await wait_until(judged)
             await town.close()
             yield house
         finally:
@@ -168,4 +168,4 @@ async def close_bars(town: Town, symbol: str, bars: Any) -> None:
                 return done_ms is not None and done_ms >= open_ms
 
             await load(admin, symbol, "1h", [bar])
-            await wait_until(judged, timeout_s=30)
+            await wait_until(judged)

@@ -19,7 +19,7 @@ from libs.common.messages.scan_people import FeedFrame
 from libs.common.subjects import FEED_TOLD
 from services.scanner.catalogue import PATTERNS
 from services.scanner.contexts import visual_code
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.contract.auth.people import Answer, Town
 from tests.contract.scan.conftest import (
     BAD_SCANS,
@@ -362,7 +362,7 @@ async def test_a_monitor_feeds_its_owner_and_nobody_else(town: Town) -> None:
         page: Any = await caller.done("GET", "/api/v1/feed?limit=100")
         return {event["type"] for event in page["events"]} == {"context_ready", "record_closed"} and page
 
-    page: Any = await wait_until(fed, timeout_s=20)
+    page: Any = await wait_until(fed)
     assert {event["monitor_id"] for event in page["events"]} == {monitor["id"]}
     assert {event["symbol"] for event in page["events"]} == {"BINANCE:FEDUSDT"}
     assert (await other.done("GET", "/api/v1/feed"))["events"] == []
@@ -411,7 +411,7 @@ async def test_a_monitor_calls_its_owners_webhook_with_each_event_of_the_feed_on
                 {event["id"] for event in fed} == got and fed
             )
 
-        fed: Any = await wait_until(told, timeout_s=30)
+        fed: Any = await wait_until(told)
         refused_one, *calls = receiver.calls
         assert refused_one.headers["webhook-id"] in {call.headers["webhook-id"] for call in calls}
         assert len(calls) == len(fed)
@@ -438,7 +438,7 @@ async def test_the_feeds_socket_gives_new_events_to_their_owner_only(town: Town)
         await mine.send_json({"authorization": "cookie"})
         assert await mine.receive_json() == {"event": "authorization", "success": True}
         await close_bars(town, symbol, bars[100:112])
-        first = await mine.receive_json(timeout=20)
+        first = await mine.receive_json(timeout=PATIENCE_S)
         listed = await caller.done("GET", "/api/v1/feed?limit=100")
         assert first in listed["events"]
         theirs = (await other.done("GET", "/api/v1/feed?limit=100"))["events"]
@@ -467,9 +467,9 @@ async def test_a_socket_that_does_not_read_delays_nobody_and_is_cut(town: Town, 
                 await bus.publish(
                     FEED_TOLD.at(person=ids[1]), encode(FeedFrame(event=replace(fat, id=f"evt_{number}")))
                 )
-                assert (await awake.receive_json(timeout=20))["id"] == f"evt_{number}"
+                assert (await awake.receive_json(timeout=PATIENCE_S))["id"] == f"evt_{number}"
         got = 0
-        while (await asleep.receive(timeout=20)).type is WSMsgType.TEXT:
+        while (await asleep.receive(timeout=PATIENCE_S)).type is WSMsgType.TEXT:
             got += 1
         assert got < 400 and not awake.closed
 

@@ -29,7 +29,7 @@ from libs.common.subjects import (
     RULE_LIST,
     RULE_PUT,
 )
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.house import House
 
 LOGIN, PARTITIONS = 500, 4
@@ -63,7 +63,7 @@ async def patiently(ask: Any) -> Any:
             assert e.http_status in (503, 504), e
             return None
 
-    return (await wait_until(answered, timeout_s=30))[0]
+    return (await wait_until(answered))[0]
 
 
 async def logged(tables: Database) -> Counter[int]:
@@ -105,7 +105,7 @@ async def fires(bus: NatsBus, tables: Database, ids: list[int], price: float) ->
     async def all_fired() -> bool:
         return set(ids) <= set(await logged(tables))
 
-    await wait_until(all_fired, timeout_s=30)
+    await wait_until(all_fired)
 
 
 async def test_work_is_shared_and_taken_over_and_nothing_fires_twice(
@@ -176,7 +176,7 @@ async def paused(house: House, bus: NatsBus, tables: Database, ids: list[int]) -
             epochs = "SELECT array_agg(epoch ORDER BY partition) FROM alerts.partition_lease"
             before = await connection.fetchval(epochs)
             sleeper.signal(signal.SIGCONT)
-            assert await asyncio.wait_for(sleeper.process.wait(), 15) == 1
+            assert await asyncio.wait_for(sleeper.process.wait(), PATIENCE_S) == 1
             assert await connection.fetchval(epochs) == before
     finally:
         if sleeper.process.returncode is None:
@@ -188,7 +188,7 @@ async def paused(house: House, bus: NatsBus, tables: Database, ids: list[int]) -
 async def test_processes_that_part_differently_do_not_work_side_by_side(house: House, bus: NatsBus) -> None:
     await house.start("market", "alerts", FEED="manual")
     other = await house._spawn("alerts", {**SETTINGS, "PROCESS_INDEX": "1"})
-    assert await asyncio.wait_for(other.process.wait(), 30) == 78
+    assert await asyncio.wait_for(other.process.wait(), PATIENCE_S) == 78
     del house.running["alerts-1"]
     assert "has 1 partitions, this one 4" in other.log.read_text()
     await house.end("alerts-0")

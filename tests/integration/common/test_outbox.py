@@ -223,7 +223,7 @@ async def test_a_tail_the_stream_lost_is_sent_again(
             async with auth.transaction() as tx:
                 await outbox.append(tx, [opened(login)])
         relay.wake()
-        await wait_until(lambda: count_is(bus, 1300), timeout_s=20)
+        await wait_until(lambda: count_is(bus, 1300))
         import nats
 
         connection = await nats.connect(own_nats.url)
@@ -232,7 +232,7 @@ async def test_a_tail_the_stream_lost_is_sent_again(
         await connection.close()
         await ensure_streams(own_nats.url, OWNERS, 1)
         await asyncio.to_thread(own_nats.restart)
-        await wait_until(lambda: count_is(bus, 1300), timeout_s=20)
+        await wait_until(lambda: count_is(bus, 1300))
         assert await ids_in_stream(bus) == [f"event-{n}" for n in range(1, 1301)]
     await bus.close()
 
@@ -287,4 +287,4 @@ async def test_what_cannot_be_published_is_measured_while_it_waits(database: Mak
         async with auth.transaction() as tx:
             await tx.execute("DELETE FROM auth.outbox")
         relay.wake()
-        await wait_until(lambda: gauge("waiting_rows") == gauge("age_seconds") == 0, timeout_s=30.0)
+        await wait_until(lambda: gauge("waiting_rows") == gauge("age_seconds") == 0)

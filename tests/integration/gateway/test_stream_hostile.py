@@ -15,6 +15,7 @@ from libs.common.principal import Principal
 from services.gateway.hub import HubLimits
 from services.gateway.socket import Upgrade
 from services.gateway.stream import StreamLimits
+from tests.conftest import PATIENCE_S
 from tests.integration.gateway.streaming import RawClient, Served, World, served
 
 INVALID = {"event": "error", "success": False, "error": "INVALID_DATA"}
@@ -22,14 +23,14 @@ PAST = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 async def heard(client: RawClient) -> object:
-    opcode, payload = await asyncio.wait_for(client.frame(), 5)
+    opcode, payload = await asyncio.wait_for(client.frame(), PATIENCE_S)
     assert opcode == 1, (opcode, payload)
     return json.loads(payload)
 
 
 async def fence(client: RawClient) -> None:
     client.say("ping")
-    assert await asyncio.wait_for(client.frame(), 5) == (1, b"pong")
+    assert await asyncio.wait_for(client.frame(), PATIENCE_S) == (1, b"pong")
 
 
 async def ready(house: Served, *symbols: str) -> RawClient:
@@ -105,7 +106,7 @@ async def test_a_frame_of_64_kib_is_read_and_one_byte_more_is_1009() -> None:
         client.say("x" * 65_536)
         assert await heard(client) == INVALID
         client.say("x" * 65_537)
-        assert await asyncio.wait_for(client.close_code(), 5) == 1009
+        assert await asyncio.wait_for(client.close_code(), PATIENCE_S) == 1009
         await client.close()
 
 
@@ -117,7 +118,7 @@ async def test_a_megabyte_closes_with_1009_and_others_hear_on(fragments: int) ->
         part = b"x" * (1_000_000 // fragments)
         for n in range(fragments):
             client.send(0 if n else 1, part, fin=n == fragments - 1)
-        assert await asyncio.wait_for(client.close_code(), 5) == 1009
+        assert await asyncio.wait_for(client.close_code(), PATIENCE_S) == 1009
         sent = await house.tick("EURUSD", 1)
         assert await other.frame() == (1, sent.encode())
         await client.close()
@@ -128,7 +129,7 @@ async def test_text_that_is_no_utf8_closes_that_socket_only() -> None:
     async with served() as house:
         other, client = await ready(house, "EURUSD"), await ready(house, "EURUSD")
         client.send(1, b"\xff\xfe")
-        assert await asyncio.wait_for(client.close_code(), 5) == 1007
+        assert await asyncio.wait_for(client.close_code(), PATIENCE_S) == 1007
         await fence(other)
         await client.close()
         await other.close()
@@ -161,7 +162,7 @@ async def test_a_flood_of_frames_does_not_hold_up_another_client() -> None:
         for _ in range(20_000):
             flooder.say("ping")
         sent = await house.tick("EURUSD", 1)
-        assert await asyncio.wait_for(other.frame(), 1) == (1, sent.encode())
+        assert await asyncio.wait_for(other.frame(), PATIENCE_S) == (1, sent.encode())
         for _ in range(20_000):
             assert await flooder.frame() == (1, b"pong")
         await flooder.close()
@@ -178,7 +179,7 @@ async def test_a_defect_behind_the_socket_closes_it_with_1011_and_others_stay() 
     async with served(Broken()) as house:
         other, client = await ready(house, "EURUSD"), await RawClient.open(house.port)
         client.say('{"authorization":"boom"}')
-        assert await asyncio.wait_for(client.close_code(), 5) == 1011
+        assert await asyncio.wait_for(client.close_code(), PATIENCE_S) == 1011
         await fence(other)
         await client.close()
         await other.close()
@@ -206,12 +207,12 @@ async def test_no_authorization_within_10_s_is_4401() -> None:
         await pass_time(house, clock, 9.9)
         await fence(client)
         await pass_time(house, clock, 0.2)
-        assert await asyncio.wait_for(client.close_code(), 5) == 4401
+        assert await asyncio.wait_for(client.close_code(), PATIENCE_S) == 4401
         await fence(public)
         public.say('{"event":"unsubscribe","data":["token:abc"]}')
         await fence(public)
         await pass_time(house, clock, 0.1)
-        assert await asyncio.wait_for(public.close_code(), 5) == 4401
+        assert await asyncio.wait_for(public.close_code(), PATIENCE_S) == 4401
 
 
 async def test_silence_for_60_s_is_4408_and_a_pong_is_a_sign_of_life() -> None:
@@ -220,10 +221,10 @@ async def test_silence_for_60_s_is_4408_and_a_pong_is_a_sign_of_life() -> None:
         silent, ponging = await ready(house), await ready(house)
         for _ in range(3):
             await pass_time(house, clock, 20.0)
-            assert await asyncio.wait_for(ponging.frame(), 5) == (9, b"")
+            assert await asyncio.wait_for(ponging.frame(), PATIENCE_S) == (9, b"")
             ponging.send(10, b"")
             await eventually_heard(house, clock)
-        assert await asyncio.wait_for(silent.close_code(), 5) == 4408
+        assert await asyncio.wait_for(silent.close_code(), PATIENCE_S) == 4408
         await fence(ponging)
         await ponging.close()
 
@@ -253,8 +254,8 @@ async def test_an_expired_token_is_4401_unless_it_is_refreshed() -> None:
         await heard(refreshed)
         await pass_time(house, clock, 29.0)
         await pass_time(house, clock, 1.0)
-        assert await asyncio.wait_for(old.close_code(), 5) == 4401
-        assert await asyncio.wait_for(refreshed.frame(), 5) == (9, b"")
+        assert await asyncio.wait_for(old.close_code(), PATIENCE_S) == 4401
+        assert await asyncio.wait_for(refreshed.frame(), PATIENCE_S) == (9, b"")
         await fence(refreshed)
         await refreshed.close()
 
@@ -302,7 +303,7 @@ async def test_a_socket_that_never_reads_is_bounded_conflated_and_cut_with_4413(
         assert await house.run(lambda: len(stalled.held)) <= 2
         assert hub.counters.conflated > 10_000
         sent = await house.tick("GBPUSD", 1)
-        assert await asyncio.wait_for(other.frame(), 1) == (1, sent.encode())
+        assert await asyncio.wait_for(other.frame(), PATIENCE_S) == (1, sent.encode())
         for _ in range(6):
             await pass_time(house, clock, 1.0)
         assert hub.counters.cut == 1
@@ -326,7 +327,7 @@ async def test_a_cut_client_that_reads_again_in_time_finds_4413() -> None:
             await pass_time(house, clock, 1.0)
         assert house.stream.hub.counters.cut == 1
         slow.reader._transport.resume_reading()  # type: ignore[attr-defined]
-        assert await asyncio.wait_for(slow.close_code(), 5) == 4413
+        assert await asyncio.wait_for(slow.close_code(), PATIENCE_S) == 4413
         await slow.close()
 
 
@@ -340,7 +341,7 @@ async def test_a_slow_reader_gets_the_latest_quote_and_every_account_event() -> 
         slow.reader._transport.resume_reading()  # type: ignore[attr-defined]
         ticks, events = [0], []
         while ticks[-1] < 20_000 or len(events) < 200:
-            _, payload = await asyncio.wait_for(slow.frame(), 5)
+            _, payload = await asyncio.wait_for(slow.frame(), PATIENCE_S)
             frame = json.loads(payload)
             if frame[0] == "b":
                 events.append(frame[2])

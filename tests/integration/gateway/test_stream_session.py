@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from libs.common.errors import ServiceUnavailable
 from services.gateway.stream import StreamLimits
+from tests.conftest import PATIENCE_S
 from tests.integration.gateway.streaming import OTHER, USER, Market, Served, World, served
 
 
@@ -27,7 +28,7 @@ class Talker:
         await self.ws.send_str(json.dumps(fields))
 
     async def text(self) -> str:
-        message = await self.ws.receive(timeout=5)
+        message = await self.ws.receive(timeout=PATIENCE_S)
         assert message.type is aiohttp.WSMsgType.TEXT, message
         return str(message.data)
 
@@ -44,9 +45,9 @@ class Talker:
         assert await self.text() == "pong"
 
     async def close_code(self) -> int | None:
-        message = await self.ws.receive(timeout=5)
+        message = await self.ws.receive(timeout=PATIENCE_S)
         while message.type is aiohttp.WSMsgType.TEXT:
-            message = await self.ws.receive(timeout=5)
+            message = await self.ws.receive(timeout=PATIENCE_S)
         assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED), message
         return self.ws.close_code
 

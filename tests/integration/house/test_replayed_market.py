@@ -99,7 +99,7 @@ async def last_bar_is(client: Client, bars: list[Bar]) -> bool:
 
 
 async def check_quotes(stream: Stream, bars: list[Bar]) -> float:
-    await wait_until(lambda: stream.quotes and stream.quotes[-1][2] == bars[-1][4], timeout_s=30)
+    await wait_until(lambda: stream.quotes and stream.quotes[-1][2] == bars[-1][4])
     seqs = [frame[6] for frame in stream.quotes]
     assert seqs == sorted(set(seqs)), "quotes came out of order or twice"
     by_seq = dict(enumerate((t for bar in bars for t in path_of(bar)), start=1))
@@ -132,7 +132,7 @@ async def check_alerts(
     expected = Counter(fired(alerts, ticks))
     assert len(expected) > 20, "the test would prove little"
     total = sum(expected.values())
-    await wait_until(lambda: heard(stream).total() >= total, timeout_s=30)
+    await wait_until(lambda: heard(stream).total() >= total)
     assert heard(stream) == expected
     log = await client.call("GET", "/price_alert/logs")
     column = log["structure"].index

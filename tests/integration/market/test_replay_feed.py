@@ -38,7 +38,7 @@ async def ended(rig: Rig, ticks: int, eventually: Any) -> None:
         rig.clock.advance(0.1)
         return len(rig.frames) == ticks
 
-    await eventually(complete, timeout_s=30)
+    await eventually(complete)
 
 
 async def test_an_hourly_file_comes_back_bar_by_bar(
@@ -144,14 +144,14 @@ async def test_a_replay_goes_on_after_a_crash_and_ends_only_once(
     await bus.subscribe(subjects.QUOTE.pattern, lambda subject, payload: frames.append(payload))
     feed = f"replay:{path}?speed=max&rate=2000"
     await house.start("market", FEED=feed)
-    await eventually(lambda: len(frames) > 3000, timeout_s=30)
+    await eventually(lambda: len(frames) > 3000)
     await house.end("market-0", signal.SIGKILL)
     await house.start("market", FEED=feed)
 
     async def complete() -> bool:
         return "replay complete" in house.running["market-0"].log.read_text()
 
-    await eventually(complete, timeout_s=30)
+    await eventually(complete)
     ask = m.CandlesAsk(symbol="EURUSD", frame="1H", from_s=0, to_s=2**33)
     rows = (await bus.request(subjects.CANDLES, ask)).data
     assert rows == [[*(round(p, 5) for p in b[1:]), 9.0, b[0] // 1000] for b in bars]
@@ -160,11 +160,11 @@ async def test_a_replay_goes_on_after_a_crash_and_ends_only_once(
     await house.end("market-0")
     count = len(frames)
     await house.start("market", FEED=feed)  # the same file once more: it has been replayed
-    await eventually(complete, timeout_s=30)
+    await eventually(complete)
     assert len(frames) == count
     await house.end("market-0")
     await house.start("market", FEED=f"{feed}&again=1")
-    await eventually(lambda: len(frames) == count + 8000, timeout_s=30)
+    await eventually(lambda: len(frames) == count + 8000)
     assert (await bus.request(subjects.CANDLES, ask)).data == rows
 
 

@@ -96,9 +96,7 @@ async def test_no_answer_is_unknown_and_repeated_under_the_same_id(
     await bound(rig, receiver)
     receiver.script.append(getattr(receiver, way))
     event_id = await rig.fire()
-    begun = asyncio.get_running_loop().time()
     await rig.work()
-    assert asyncio.get_running_loop().time() - begun < 7
     row = await rig.delivery()
     assert row["state"] == "pending"
     assert row["last_error"] in ("no answer in time", "the connection failed (ServerDisconnectedError)")

@@ -46,7 +46,7 @@ async def rules_reach_the_channels_they_name(
     ):
         await client.call("POST", "/alerts/rules", {**rule, **named})
     await staff.call("POST", "/admin/candles", {**put, "candles": rows[HISTORY:]})
-    await wait_until(lambda: len(receiver.calls) == 4 and len(mailbox.mails) == 2, timeout_s=30)
+    await wait_until(lambda: len(receiver.calls) == 4 and len(mailbox.mails) == 2)
     called = [told.json for told in receiver.calls[2:]]
     assert {told["type"] for told in called} == {"notice.alert_rule"}
     assert {told["data"]["name"] for told in called} == {"hook", "all"}

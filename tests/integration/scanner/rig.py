@@ -65,7 +65,7 @@ class Rig:
             )
             return bool(rows) and rows[0]["done_ms"] >= open_ms
 
-        await wait_until(reached, timeout_s=20)
+        await wait_until(reached)
 
     async def facts(self, subject: Any) -> list[Any]:
         """Every fact of a kind the stream holds, oldest first."""

@@ -134,7 +134,7 @@ async def test_a_second_scanner_waits_and_takes_over_when_the_first_is_killed(
 ) -> None:
     await house.start("market", "scanner", SERVICES=SERVICES)
     second = await house._spawn("scanner", {"SERVICES": SERVICES, "PROCESS_INDEX": "1"})
-    await wait_until(lambda: "another process owns the partition" in second.log.read_text(), timeout_s=30)
+    await wait_until(lambda: "another process owns the partition" in second.log.read_text())
     await put(bus, "EURUSD", BARS)
     await put(bus, "GBPUSD", BARS[:HALF])
     await judged(dsns["admin"], "EURUSD")
@@ -150,5 +150,5 @@ async def test_a_second_scanner_waits_and_takes_over_when_the_first_is_killed(
         except AppError:
             return None
 
-    page: Any = await wait_until(answers, timeout_s=20)
+    page: Any = await wait_until(answers)
     assert page.returned_count > 0

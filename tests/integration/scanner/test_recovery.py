@@ -52,7 +52,7 @@ async def test_missed_bars_are_caught_up_and_judging_again_writes_nothing_twice(
                 row = await connection.fetchrow("SELECT done_ms FROM scanner.place WHERE symbol = $1", symbol)
             return row is not None and row["done_ms"] >= at_ms
 
-        await wait_until(reached, timeout_s=20)
+        await wait_until(reached)
 
     async with open_rig(market, bus) as rig:
         async with open_scanner(scanner, bus, rig.clock):
@@ -97,7 +97,7 @@ async def test_killed_while_it_judges_it_goes_on_where_it_was_written(
                 now = await admin.fetchval("SELECT coalesce(sum(done_ms), 0) FROM scanner.place")
                 return bool(now != before)
 
-            await wait_until(moved, timeout_s=30)
+            await wait_until(moved)
             await house.end("scanner-0", signal.SIGKILL)
             kills += 1
         await house.start("scanner", SERVICES="market,scanner")

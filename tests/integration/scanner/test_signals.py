@@ -43,7 +43,7 @@ async def looked(rig: Rig, open_ms: int, cmc_id: int = BTC) -> None:
         rows = await rig.rows("SELECT done_ms FROM scanner.signal_place WHERE cmc_id = $1", cmc_id)
         return bool(rows) and rows[0]["done_ms"] >= open_ms
 
-    await wait_until(reached, timeout_s=20)
+    await wait_until(reached)
 
 
 async def record(rig: Rig) -> Sequence[Any]:

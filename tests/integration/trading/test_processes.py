@@ -16,7 +16,7 @@ from libs.common.messages.market import QuoteIn, QuotesPut
 from libs.common.messages.trading import AccountAsk
 from libs.common.messages.trading_orders import TradeOpen, TradesAsk
 from libs.common.subjects import ACCOUNT_GET, ACCOUNT_OPEN, QUOTES_PUT, TRADE_OPEN, TRADES
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 from tests.house import House
 from tests.integration.trading.stage import LOGIN, wanted
 
@@ -45,7 +45,7 @@ async def answered(bus: NatsBus, command: Any, ask: Any) -> Any:
             return False
         return True
 
-    await wait_until(answers, timeout_s=30)
+    await wait_until(answers)
     return found[0]
 
 
@@ -82,16 +82,17 @@ async def test_processes_follow_one_another_after_a_stop_a_kill_and_a_pause(
     assert await buy(bus, 1.08, "b") == second
     assert await answered(bus, ACCOUNT_GET, AccountAsk(login=LOGIN)) == before
     await put(bus, 1.085)
-    await wait_until(lambda: _are(bus, {first: 3, second: 0}), timeout_s=30)
+    await wait_until(lambda: _are(bus, {first: 3, second: 0}))
 
     await stand_in(house, 2)
     asleep = house.running["trading-1"]
     asleep.signal(signal.SIGSTOP)
     await put(bus, 1.075)  # the one that sleeps has this in its buffers when it wakes
     await house._ready(house.running["trading-2"])
-    await wait_until(lambda: _are(bus, {first: 3, second: 3}), timeout_s=30)
+    await wait_until(lambda: _are(bus, {first: 3, second: 3}))
     asleep.signal(signal.SIGCONT)
-    assert await asyncio.wait_for(asleep.process.wait(), 15) == 1  # its supervisor starts it as the stand-in
+    # Its supervisor starts it as the stand-in.
+    assert await asyncio.wait_for(asleep.process.wait(), PATIENCE_S) == 1
     del house.running["trading-1"]
     assert await states(bus) == {first: 3, second: 3}
     async with tables.connection() as connection:
@@ -110,4 +111,4 @@ async def _are(bus: NatsBus, found: dict[int, int]) -> bool:
 async def stand_in(house: House, number: int) -> None:
     """One more process, which waits for the lease; it is there when it says so."""
     running = await house._spawn("trading", {"PROCESS_INDEX": str(number), "FEED": "manual"})
-    await wait_until(lambda: "another process owns the partition" in running.log.read_text(), timeout_s=30)
+    await wait_until(lambda: "another process owns the partition" in running.log.read_text())
