@@ -6,7 +6,6 @@ not cancel what it asked for: aiohttp leaves the handler running. Agents may (``
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,12 +27,12 @@ from libs.common.principal import ANONYMOUS, Principal
 from services.gateway import metrics
 from services.gateway.addresses import Addresses, limit_key
 from services.gateway.audit import Audit
+from services.gateway.bodies import body_of
 from services.gateway.callers import Callers, admit
 from services.gateway.endpoints.row import Caller, Endpoint, Limit, Sent, Then
 from services.gateway.errors import (
     BodyTooLarge,
     BodyTooSlow,
-    BodyUnreadable,
     MethodNotAllowed,
     PathUnknown,
     TierInsufficient,
@@ -45,29 +44,24 @@ from services.gateway.keyed import Asked, Keyed, fingerprint_of, holder_of, read
 from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.tables import Bucket
 from services.gateway.limits.windows import rule_of
-from services.gateway.mcp.calls import Perform, RowCall
-from services.gateway.mcp.line import Line
+from services.gateway.mcp.calls import RowCall
 from services.gateway.mcp.watch import Watch
 from services.gateway.metering import Done, Metering, Order, payment_in, refusal
 from services.gateway.open_data import OpenData, Question
 from services.gateway.pacing import Paced, Pacing, holder
 from services.gateway.ready import Ready
-from services.gateway.requests import RequestReader, is_json
+from services.gateway.requests import RequestReader
 from services.gateway.router import Match, Router, WrongMethod
-from services.gateway.skill import Skill
 from services.gateway.socket import Upgrade
+from services.gateway.stays import Host, Stay
 from services.gateway.surfaces.base import Reply, Surface
 from services.gateway.surfaces.dialects import SURFACES, dialect_of
 
 log = structlog.get_logger()
 
 Local = Callable[[Any, Caller], Awaitable[Reply]]
-McpHandler = Callable[[Any, Caller, Perform, Line], Awaitable[Reply]]
 StreamHandler = Callable[[web.BaseRequest, Upgrade], Awaitable[web.StreamResponse]]
-FollowHandler = Callable[[web.BaseRequest, Any, Caller, Mapping[str, str]], Awaitable[web.StreamResponse]]
 
-BODY_S = 10.0  # a body that is not here by then is cut; larger ones get a second per started 64 KiB more
-BODY_S_PER_BYTE = 1 / 65_536
 COOKIE_MAX_AGE_S = 86_400
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _EVERY_ANSWER = {"Server": "tradewind", "X-Content-Type-Options": "nosniff"}
@@ -102,11 +96,8 @@ class Ports:
     metering: Metering
     pacing: Pacing
     locals: Mapping[str, Local]
-    stream: StreamHandler
-    feed_socket: StreamHandler
-    signal_feed: FollowHandler
-    mcp: McpHandler
-    skill: Skill
+    sockets: Mapping[str, StreamHandler]
+    hosts: Mapping[str, Host]
     refresh_market: Callable[[], Awaitable[None]]
     learn_revocations: Callable[[], Awaitable[None]]
     follow_account: Callable[[int], Awaitable[None]]
@@ -128,7 +119,7 @@ class _Call:
     route: str = metrics.UNMATCHED
     address: str = ""
     cookies: list[str] = field(default_factory=list)
-    follows: int = 0  # the status of an answer that is a stream
+    untimed: bool = False  # the answer lasted as long as the client liked
     paced: Paced | None = None
     watch: Watch | None = None
 
@@ -160,7 +151,7 @@ class Door:
         except Exception:
             log.exception("request failed", route=call.route, request_id=call.request_id)
             response = self._refusal(call, InternalError())
-        if not isinstance(response, web.WebSocketResponse) and call.follows != response.status:
+        if not isinstance(response, web.WebSocketResponse) and not call.untimed:
             seconds = self._ports.clock.monotonic_s() - begun_s
             metrics.observe(call.route, response.status, seconds)
             telemetry.span(f"http {call.route}", seconds, status=response.status, request_id=call.request_id)
@@ -190,8 +181,8 @@ class Door:
             return await self._open(call, row, parameters)
         if row.limits:
             await self._count(call, row, "address", limit_key(call.address))
-        if row.local in ("stream", "root", "feed_socket") and _wants_upgrade(request):
-            sockets = ports.feed_socket if row.local == "feed_socket" else ports.stream
+        sockets = ports.sockets.get(row.local)
+        if sockets is not None and _wants_upgrade(request):
             return await sockets(request, self._upgrade(call))
         cookie = (
             request.cookies.get(surface.cookie, "") if surface.cookie and "Cookie" in request.headers else ""
@@ -202,7 +193,7 @@ class Door:
         if row.limits:
             await self._count(call, row, "principal", _principal_key(principal), principal)
         self._check_tier(row, principal)
-        body = await self._body(request, row)
+        body = await body_of(request, row)
         asked = ports.readers[row.name].read(
             b"" if row.raw else body, request.rel_url.raw_query_string, parameters
         )
@@ -211,19 +202,9 @@ class Door:
         caller = await ports.callers.resolve(row, principal, token, asked)
         if row.metered is not None or row.headers or row.raw or row.keyless:
             caller = replace(caller, sent=self._sent(call, row, body))
-        if row.local == "signal_feed":
-            call.follows = 200  # it lasts as long as the client likes: no time to answer
-            paced = call.paced.headers if call.paced else {}
-            headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **paced}
-            return await ports.signal_feed(request, asked, caller, headers)
-        if row.local == "mcp":
-            line = Line(request, {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **surface.headers})
-            reply = await ports.mcp(asked, caller, partial(self._perform, call), line)
-            if line.response is not None:
-                return line.response
-        elif row.local == "skill":
-            reply = await ports.skill.act(asked, caller, partial(self._perform, call))
-        elif row.local:
+        if row.local in ports.hosts:
+            return await self._host(call, row, asked, caller)
+        if row.local:
             reply = await ports.locals[row.local](asked, caller)
         elif KEY_HEADER in request.headers and row.keyed:
             query = request.rel_url.raw_query_string
@@ -232,6 +213,17 @@ class Door:
         else:
             reply = await self._command(call, row, asked, caller)
         return self._response(call, reply)
+
+    async def _host(self, call: _Call, row: Endpoint, asked: Any, caller: Caller) -> web.StreamResponse:
+        """The answer of a row that has a host."""
+        paced = call.paced.headers if call.paced else {}
+        headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id, **call.surface.headers, **paced}
+        stay = Stay(call.request, headers, partial(self._perform, call))
+        answer = await self._ports.hosts[row.local](asked, caller, stay)
+        if not isinstance(answer, web.StreamResponse):
+            return self._response(call, answer)
+        call.untimed = stay.lasts
+        return answer
 
     async def _perform(self, outer: _Call, inner: RowCall) -> Reply:
         """A call of a row that came inside another request, as if it had come by itself; raises refusals."""
@@ -273,7 +265,7 @@ class Door:
 
     async def _open(self, call: _Call, row: Endpoint, parameters: Mapping[str, str]) -> web.Response:
         """What is the same for everybody: no caller is looked for, and the answer may be a kept one."""
-        body = await self._body(call.request, row) if row.method != "GET" else b""
+        body = await body_of(call.request, row) if row.method != "GET" else b""
         headers = {**_EVERY_ANSWER, "X-Request-Id": call.request_id}
         question = Question(row, parameters, body, call.address, headers)
         return await self.open_data.answer(call.request, question, lambda: self._is_staff(call))
@@ -437,41 +429,6 @@ class Door:
 
     def _headers(self, call: _Call) -> dict[str, str]:
         return {HEADER_TRACE: telemetry.current_traceparent(), HEADER_CORRELATION: call.request_id}
-
-    # ── reading ───────────────────────────────────────────────────────────────────────────────────
-
-    async def _body(self, request: web.BaseRequest, row: Endpoint) -> bytes:
-        if not request.body_exists:
-            return b""
-        headers = request.headers
-        length = request.content_length or 0
-        if length > row.body_bytes_max:
-            raise BodyTooLarge(f"a body of this path is at most {row.body_bytes_max} bytes")
-        if headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise BodyUnreadable("a compressed body is not read here")
-        if headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0
-        body = await self._read(request, row.body_bytes_max, BODY_S + length * BODY_S_PER_BYTE)
-        if body and not row.raw and not is_json(headers.get("Content-Type")):
-            raise BodyUnreadable("a body must be labelled Content-Type: application/json")
-        return body
-
-    async def _read(self, request: web.BaseRequest, bytes_max: int, seconds: float) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(seconds):
-                while part := await request.content.readany():
-                    size += len(part)
-                    if size > bytes_max:
-                        raise BodyTooLarge(f"a body of this path is at most {bytes_max} bytes")
-                    parts.append(part)
-        except TimeoutError as e:
-            raise BodyTooSlow from e
-        except web.RequestPayloadError as e:
-            raise BodyUnreadable("the body ended early or its chunks are broken") from e
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _request_id(self, request: web.BaseRequest) -> str:
         return _given_id(request) or self._ports.ids.event_id()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
@@ -52,7 +52,7 @@ from services.gateway.addresses import Addresses, parse_networks
 from services.gateway.audit import Audit
 from services.gateway.callers import Callers
 from services.gateway.config import Config
-from services.gateway.door import Door, Ports
+from services.gateway.door import Door, Ports, StreamHandler
 from services.gateway.endpoints import ENDPOINTS, check
 from services.gateway.feed import Feed
 from services.gateway.feed_socket import FeedSockets
@@ -78,7 +78,8 @@ from services.gateway.router import Router
 from services.gateway.server import HttpServer, bind, describe, raise_file_limit, tls_context
 from services.gateway.signal_stream import SignalStreams
 from services.gateway.skill import Skill
-from services.gateway.socket import Replay, StreamPorts, SymbolView
+from services.gateway.socket import Replay, StreamPorts, SymbolView, Upgrade
+from services.gateway.stays import hosts_of
 from services.gateway.stream import Stream
 from services.gateway.token_feed import TokenFeed, token_channel
 from services.gateway.tokens import Tokens
@@ -162,6 +163,7 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
         documentation = Documentation(document)
         skill = Skill(ENDPOINTS)
         agents = await _open_agents(config, base, callers, documentation, health, stack)
+        to_stream, to_feeds = _upgraded(stream.handle), _upgraded(feeds.handle)
         door = Door(
             Ports(
                 bus=base.bus,
@@ -184,11 +186,8 @@ async def build(config: Config, base: Bare) -> AsyncIterator[App]:
                     **oauth.handlers_of(_oauth_ports(config, callers, identities, tokens, base)),
                     "skill_manifest": skill.manifest,
                 },
-                mcp=agents.handle,
-                skill=skill,
-                stream=lambda request, upgrade: stream.handle(cast(web.Request, request), upgrade),
-                feed_socket=lambda request, upgrade: feeds.handle(cast(web.Request, request), upgrade),
-                signal_feed=signals.handle,
+                sockets={"stream": to_stream, "root": to_stream, "feed_socket": to_feeds},
+                hosts=hosts_of(agents.handle, skill, signals.handle),
                 refresh_market=lambda: house.market_changed(views),
                 learn_revocations=tokens.learn_revocations,
                 follow_account=house.account_changed,
@@ -228,6 +227,11 @@ async def _listen(
 
     stack.push_async_callback(server.stop, end_sockets)
     log.info("gateway listens", **describe(listener), tls=tls is not None, files_max=raise_file_limit())
+
+
+def _upgraded(handle: Callable[[web.Request, Upgrade], Awaitable[web.StreamResponse]]) -> StreamHandler:
+    """Outside an aiohttp application requests have the base class's name; a socket needs no more of them."""
+    return lambda request, upgrade: handle(cast(web.Request, request), upgrade)
 
 
 def _tables(config: Config, base: Bare, stack: AsyncExitStack) -> Tables:
