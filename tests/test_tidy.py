@@ -68,7 +68,7 @@ CLOCKS = {
 SUBJECT_NAME = re.compile(
     r"^(auth|market|trading|alerts|scanner|pricing|billing|notifier|gateway)\.(tick|cmd|evt|push|dead)\."
 )
-SUBJECT_HOMES = {"libs/common/subjects.py", "libs/common/permissions.py", "libs/common/streams.py"}
+SUBJECT_HOMES = {"libs/common/subjects/", "libs/common/permissions.py", "libs/common/streams.py"}
 SQL_TEXT = re.compile(r"^\s*(SELECT|INSERT INTO|UPDATE \w|DELETE FROM|WITH \w+ AS|CREATE TABLE)\b")
 LEFT_FOR_LATER = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
@@ -167,9 +167,22 @@ def test_subject_names_live_in_the_map_of_the_bus() -> None:
     wrong = [
         f"{name_of(path)}:{node.lineno} {node.value}"
         for path in python_files("libs", "services", "deploy")
-        if name_of(path) not in SUBJECT_HOMES and "testing" not in path.parts
+        if not name_of(path).startswith(tuple(SUBJECT_HOMES)) and "testing" not in path.parts
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SUBJECT_NAME.match(node.value)
+    ]
+    assert wrong == []
+
+
+def test_a_subject_stands_with_its_owner() -> None:
+    wrong = [
+        f"{name_of(path)}:{node.lineno} {node.value}"
+        for path in python_files("libs/common/subjects")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and (found := SUBJECT_NAME.match(node.value))
+        and path.stem != f"of_{found[1]}"
     ]
     assert wrong == []
 

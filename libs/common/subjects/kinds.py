@@ -1,4 +1,4 @@
-"""What a subject and a command are, and how a key becomes a token. The names stand in ``subjects.py``."""
+"""What a subject and a command are, and how a key becomes a token. The names stand with their owners."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 M = TypeVar("M")
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+PUSH_STREAM = "PUSH"
 
 
 def token(value: str | int) -> str:
