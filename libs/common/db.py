@@ -13,11 +13,12 @@ Stores take the caller's connection; services open the transaction.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 import orjson
@@ -28,6 +29,7 @@ Connection: TypeAlias = Any  # asyncpg.Connection or its pool proxy
 Record: TypeAlias = Any
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_ARGUMENT = re.compile(r"\$(\d+)")
 
 
 class QueryFileInvalid(Exception):
@@ -48,6 +50,29 @@ def load_queries(path: Path) -> Mapping[str, str]:
             raise QueryFileInvalid(f"{path.name}: {name} is empty")
         queries[name] = sql.rstrip(";")
     return queries
+
+
+class Part(NamedTuple):
+    """An INSERT, UPDATE or DELETE with its arguments, one of those ``Database.commit`` sends together.
+
+    The last may be a SELECT: PostgreSQL does not run one in between that nobody reads.
+    """
+
+    sql: str
+    args: Sequence[Any]
+
+
+@lru_cache(maxsize=512)
+def _joined(parts: tuple[tuple[str, int], ...]) -> str:
+    """One statement of several, (SQL, how many arguments) each; the rows are those of the last."""
+    texts, before = [], 0
+    for sql, count in parts:
+        texts.append(_ARGUMENT.sub(lambda found, by=before: f"${int(found[1]) + by}", sql))  # type: ignore[misc]
+        before += count
+    *others, last = texts
+    if not others:
+        return last
+    return "WITH " + ",\n".join(f"part_{n} AS (\n{sql}\n)" for n, sql in enumerate(others)) + "\n" + last
 
 
 async def _prepare(connection: Connection) -> None:
@@ -72,6 +97,8 @@ _GONE = (
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.InternalClientError,  # what asyncpg says when the server's farewell came between two queries
 )
+
+_WENT = "the database went away during a commit"
 
 # Whether the connection now going back to its pool holds nothing that must be reset. The release runs in
 # a task of its own, which inherits this.
@@ -116,7 +143,7 @@ class Database:
             try:
                 await transaction.commit()
             except (*_GONE, asyncpg.InterfaceError) as e:
-                raise OutcomeUnknown("the database went away during a commit") from e
+                raise OutcomeUnknown(_WENT) from e
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -143,6 +170,25 @@ class Database:
                 await self.pool.release(connection)
             finally:
                 _as_it_is.reset(as_it_is)
+
+    async def commit(self, parts: Sequence[Part]) -> None:
+        """Do all of ``parts`` or nothing, in one statement: one round trip, however many they are.
+
+        Each sees the tables as they were before all of them; the order in which they are done is open. An
+        error of one undoes all. Raises DatabaseUnavailable when nothing was done, OutcomeUnknown when the
+        server went away while it was asked.
+        """
+        sql = _joined(tuple((part.sql, len(part.args)) for part in parts))
+        args = [arg for part in parts for arg in part.args]
+        async with self.connection() as connection:
+            try:
+                await connection.execute(sql, *args)
+            except _GONE as e:
+                raise OutcomeUnknown(_WENT) from e
+            except asyncpg.InterfaceError as e:  # also what misuse raises: that stays a defect
+                if _is_lost(connection):
+                    raise OutcomeUnknown(_WENT) from e
+                raise
 
     async def problem(self) -> str | None:
         """Why the database can't be used, or None."""

@@ -1,23 +1,25 @@
 """Leases: of all processes of a service exactly one may write a partition at a time.
 
 Lifecycle: ``take`` waits until the partition is ours, renews it in the background, ``release`` gives it
-up. Every transaction that writes for the partition calls ``check`` first: it holds the row of the lease
-``FOR KEY SHARE``, so no other owner can come between check and commit, and an owner whose epoch is gone
-raises ``LeaseLost`` and writes nothing. So an owner may be paused for any time and wake at any point.
+up. Every transaction that writes for the partition calls ``check`` first, or is one statement given to
+``commit``: the row of the lease is held ``FOR KEY SHARE``, so no other owner can come between check and
+commit, and an owner whose epoch is gone raises ``LeaseLost`` and writes nothing. So an owner may be paused
+for any time and wake at any point.
 
 A new owner comes at once when the old one's process is gone (its session ends with it, and with that its
 advisory lock), and ``TTL_S`` after the last renewal when the process hangs or its machine is unreachable.
 Sessions of such an owner that hold what the next one needs are ended.
 
-Never: write without ``check``; go on after ``LeaseLost`` (``on_lost`` ends the process, and whoever
-starts it again makes it the stand-in).
+Never: write without ``check`` or ``commit``; go on after ``LeaseLost`` (``on_lost`` ends the process, and
+whoever starts it again makes it the stand-in).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +27,7 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from libs.common.db import Connection, Database, load_queries
+from libs.common.db import Connection, Database, Part, load_queries
 from libs.common.errors import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -34,6 +36,7 @@ _SQL = load_queries(Path(__file__).parent / "sql/lease.sql")
 TTL_S = 2.5  # how long an owner that says nothing keeps its lease
 RENEW_S = 0.5
 POLL_S = 0.25  # how often a stand-in looks
+_LOST = "TWL01"  # the SQLSTATE of hold_lease
 LOCK_WAIT_S = 0.3  # how long a stand-in waits for a transaction of the old owner before it ends it
 
 _epoch = Gauge("tradewind_lease_epoch", "Epoch of the lease held, 0 while waiting", ["service", "partition"])
@@ -48,6 +51,10 @@ class Guard(Protocol):
 
     async def check(self, tx: Connection) -> None:
         """Raise LeaseLost unless this process may write in ``tx``, until it ends."""
+        ...
+
+    async def commit(self, database: Database, parts: Sequence[Part]) -> None:
+        """``Database.commit`` while this process may write; else LeaseLost, and nothing is done."""
         ...
 
 
@@ -107,8 +114,22 @@ class Lease:
 
     async def check(self, tx: Connection) -> None:
         """See ``Guard.check``."""
-        if not await tx.fetchval(self._sql["check"], self._partition, self.epoch):
-            raise LeaseLost(f"epoch {self.epoch} of partition {self._partition} is over")
+        with self._explained():
+            await tx.execute(self._sql["hold"], self._partition, self.epoch)
+
+    async def commit(self, database: Database, parts: Sequence[Part]) -> None:
+        """See ``Guard.commit``."""
+        with self._explained():
+            await database.commit([*parts, Part(self._sql["hold"], (self._partition, self.epoch))])
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except asyncpg.PostgresError as e:
+            if e.sqlstate == _LOST:
+                raise LeaseLost(f"epoch {self.epoch} of partition {self._partition} is over") from None
+            raise
 
     async def release(self) -> None:
         """Give the partition up; the next owner need not wait."""

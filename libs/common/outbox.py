@@ -22,7 +22,7 @@ from prometheus_client import Counter, Gauge
 
 from libs.common.bus import HEADER_ID, HEADER_TRACE, Bus, Entry, Subscription, encode
 from libs.common.clock import Clock
-from libs.common.db import Connection, Database, Record, load_queries
+from libs.common.db import Connection, Database, Part, Record, load_queries
 from libs.common.errors import AppError
 from libs.common.subjects import Subject, outbox_due_of
 from libs.common.telemetry import current_traceparent, is_sampled, span
@@ -84,14 +84,18 @@ class Outbox:
                 records=((f.event_id, f.stream, f.subject, f.payload, trace) for f in facts),
             )
             return
-        await tx.execute(
-            self._append,
+        sql, args = self.part(facts)
+        await tx.execute(sql, *args)
+
+    def part(self, facts: Sequence[Fact]) -> Part:
+        """What ``append`` does, as a part of ``Database.commit``."""
+        columns = (
             [f.event_id for f in facts],
             [f.stream for f in facts],
             [f.subject for f in facts],
             [f.payload for f in facts],
-            current_traceparent(),
         )
+        return Part(self._append, (*columns, current_traceparent()))
 
     async def claim(self, tx: Connection, consumer: str, event_id: str) -> bool:
         """Claim an inbound event; False when its effect has been committed before."""

@@ -12,7 +12,7 @@ from libs.common.errors import invariant
 from services.trading.account import MarginAccount
 from services.trading.ledger import Entry, LedgerAccount
 from services.trading.position import Trade
-from services.trading.rows import TRADE_COLUMNS, account_of, account_row, trade_of, trade_row
+from services.trading.rows import account_of, trade_of
 from services.trading.state import Account, restored
 from services.trading.trades import FinanceTrade, State
 
@@ -117,12 +117,6 @@ class Store:
         rows = await connection.fetch(QUERIES["busy_accounts"])
         return [restored(account_of(row), trades.get(row["login"], ())) for row in rows]
 
-    async def change_accounts(self, tx: Connection, accounts: Sequence[Account]) -> None:
-        """Write what is kept of accounts."""
-        columns = list(zip(*(account_row(account) for account in accounts), strict=True))
-        logins = [account.login for account in accounts]
-        await tx.execute(QUERIES["change_accounts"], logins, *map(list, columns))
-
     async def balances_before(
         self, connection: Connection, login: int, day_ms: int, month_ms: int
     ) -> tuple[int, int]:
@@ -144,20 +138,6 @@ class Store:
             trade.comment,
             trade.booked_ms,
         )
-
-    async def add_trades(self, tx: Connection, trades: Iterable[Trade]) -> None:
-        """Write orders that are not there yet."""
-        await tx.copy_records_to_table(
-            "trade",
-            schema_name=_SCHEMA,
-            columns=(*TRADE_COLUMNS, "extra"),
-            records=[trade_row(trade) for trade in trades],
-        )
-
-    async def change_trades(self, tx: Connection, trades: Iterable[Trade]) -> None:
-        """Write orders that changed."""
-        columns = zip(*(trade_row(trade) for trade in trades), strict=True)
-        await tx.execute(QUERIES["change_trades"], *map(list, columns))
 
     async def trades_by_order(self, connection: Connection, orders: Iterable[int]) -> dict[int, Trade]:
         """Orders by number, whatever became of them."""
@@ -193,10 +173,6 @@ class Store:
         logins, ids = [login for login, _ in asked], [id for _, id in asked]
         rows = await connection.fetch(QUERIES["client_orders"], logins, ids)
         return {(row["login"], row["client_order_id"]): ClientOrder(*row) for row in rows}
-
-    async def add_client_orders(self, tx: Connection, orders: Sequence[ClientOrder], now_ms: int) -> None:
-        """Keep what was accepted under clients' own ids."""
-        await tx.execute(QUERIES["add_client_orders"], *map(list, zip(*orders, strict=True)), now_ms)
 
     async def forget_client_orders(self, connection: Connection, before_ms: int) -> None:
         """Forget what was accepted before a time."""
@@ -243,23 +219,6 @@ class Store:
         """The next numbers of ledger entries."""
         return [row["number"] for row in await connection.fetch(QUERIES["take_entries"], count)]
 
-    async def add_entries(
-        self,
-        tx: Connection,
-        entries: Sequence[tuple[int, str, int, int]],
-        postings: Sequence[tuple[int, int, int]],
-    ) -> None:
-        """Write entries (id, reason, order, ms) and their postings (entry, account, minor units)."""
-        await tx.copy_records_to_table(
-            "entry", schema_name=_SCHEMA, columns=("id", "reason", "trade", "posted_ms"), records=entries
-        )
-        await tx.copy_records_to_table(
-            "posting",
-            schema_name=_SCHEMA,
-            columns=("entry_id", "account_id", "amount_minor"),
-            records=postings,
-        )
-
     async def ledger_sums(self, connection: Connection) -> dict[str, int]:
         """Currency → the sum of all postings where it is not zero: proof of a defect."""
         return dict(await connection.fetch(QUERIES["ledger_sums"]))
@@ -269,10 +228,6 @@ class Store:
     async def seen(self, connection: Connection) -> list[Seen]:
         """How far ticks were judged."""
         return [Seen(*row) for row in await connection.fetch(QUERIES["seen"])]
-
-    async def put_seen(self, tx: Connection, seen: Sequence[Seen]) -> None:
-        """Remember how far ticks were judged."""
-        await tx.execute(QUERIES["put_seen"], *map(list, zip(*sorted(seen), strict=True)))
 
 
 def _by_login(rows: Iterable[Record]) -> dict[int, list[Trade]]:

@@ -1,8 +1,7 @@
-"""The transactions of trading: what many decisions changed, in few statements and one commit.
+"""The commits of trading: what many decisions changed, in one statement and so in one round trip.
 
-An order is written as it stands at the end of the commit, however many facts it went through; every fact
-that moves money is a ledger entry of its own; every fact that is told is a row of the outbox. The number of
-a new order or entry is taken from its sequence beforehand, so that all rows go in by COPY.
+What is written is made by ``changes``; every fact that is told is a row of the outbox. The numbers of new
+orders and entries are taken from their sequences beforehand.
 
 Never: a commit by a writer whose lease was taken by another; a balance that is not its postings.
 """
@@ -16,17 +15,13 @@ from dataclasses import dataclass, field
 import structlog
 
 from libs.common.clock import Clock
-from libs.common.db import Connection, Database
+from libs.common.db import Connection, Database, Part
 from libs.common.ids import Ids
 from libs.common.lease import Guard
 from libs.common.outbox import Outbox, Relay
-from services.trading import metrics
-from services.trading.extras_store import ExtrasStore, Filled
-from services.trading.floor import Decision, Floor, trades_of
+from services.trading import changes, metrics
+from services.trading.floor import Decision, Floor
 from services.trading.ledger import LedgerAccount
-from services.trading.position import Trade
-from services.trading.postings import entry_of
-from services.trading.rows import account_row
 from services.trading.state import Account
 from services.trading.store import ClientOrder, Seen, Store
 from services.trading.telling import facts_of
@@ -87,7 +82,6 @@ class Writer:
         self._guard = guard
         self._database = database
         self._store = store
-        self._kept = ExtrasStore()
         self._outbox = outbox
         self._relay = relay
         self._clock = clock
@@ -113,17 +107,19 @@ class Writer:
         """Commit; what is told of it is published after."""
         begun_s = self._clock.monotonic_s()
         facts = facts_of(work.decisions, floor, self._ids)
-        async with self.transaction() as tx:
-            await self._write_trades(tx, work.decisions)
-            await self._write_ledger(tx, work.decisions)
-            await self._write_accounts(tx, work)
-            await self._write_fills(tx, work.decisions)
-            if work.client_orders:
-                await self._store.add_client_orders(tx, work.client_orders, self._clock.now_ms())
-            if work.seen:
-                await self._store.put_seen(tx, work.seen)
-            await self._outbox.append(tx, facts)
+        parts = [
+            *changes.trades(work.decisions, self.orders.out),
+            *await self._ledger_of(work.decisions),
+            *changes.accounts(work.decisions, work.before),
+            *changes.fills(work.decisions),
+            *changes.client_orders(work.client_orders, self._clock.now_ms()),
+            *changes.seen(work.seen),
+        ]
+        if facts:
+            parts.append(self._outbox.part(facts))
+        await self._guard.commit(self._database, parts)
         self.orders.out.clear()
+        self._entries.out.clear()
         if facts:
             self._relay.wake()
         metrics.committed(work.decisions, self._clock.monotonic_s() - begun_s)
@@ -134,60 +130,16 @@ class Writer:
         self.orders.out.clear()  # or it is: then it is there already
         self._entries.out.clear()
 
-    async def _write_trades(self, tx: Connection, decisions: Iterable[Decision]) -> None:
-        last: dict[int, Trade] = {
-            trade.order: trade
-            for _, outcome in decisions
-            for event in outcome.events
-            for trade in trades_of(event)
-        }
-        fresh = self.orders.out
-        new = [trade for order, trade in last.items() if order in fresh]
-        changed = [trade for order, trade in last.items() if order not in fresh]
-        if new:
-            await self._store.add_trades(tx, new)
-        if changed:
-            await self._store.change_trades(tx, changed)
-
-    async def _write_ledger(self, tx: Connection, decisions: Iterable[Decision]) -> None:
-        entries = [
-            (entry, event.trade.order, event.at_ms)  # type: ignore[union-attr]
-            for account, outcome in decisions
-            for event in outcome.events
-            if (entry := entry_of(event, account.currency)) is not None
-        ]
-        if not entries:
-            return
-        wanted = {posting.account: None for entry, _, _ in entries for posting in entry.postings}
+    async def _ledger_of(self, decisions: Iterable[Decision]) -> list[Part]:
+        booked = changes.bookings(decisions)
+        if not booked:
+            return []
+        wanted = {posting.account: None for one in booked for posting in one.entry.postings}
         missing = [account for account in wanted if account not in self._ledger]
         if missing:
-            self._ledger.update(await self._store.ledger_accounts(tx, missing))
-        if len(self._entries) < len(entries):
-            self._entries.put(await self._store.take_entries(tx, len(entries) + ORDERS_AHEAD))
-        heads, postings = [], []
-        for entry, order, at_ms in entries:
-            number = self._entries.take()
-            heads.append((number, entry.reason.value, order, at_ms))
-            postings += [(number, self._ledger[p.account], p.amount_minor) for p in entry.postings]
-        self._entries.out.clear()
-        await self._store.add_entries(tx, heads, postings)
-
-    async def _write_accounts(self, tx: Connection, work: Work) -> None:
-        last = {account.login: account for account, _ in work.decisions}
-        changed = [
-            account
-            for login, account in last.items()
-            if login not in work.before or account_row(account) != account_row(work.before[login])
-        ]
-        if changed:
-            await self._store.change_accounts(tx, changed)
-
-    async def _write_fills(self, tx: Connection, decisions: Iterable[Decision]) -> None:
-        filled = [
-            Filled(event.trade.order, event.login, event.at_ms, fill)  # type: ignore[union-attr]
-            for _, outcome in decisions
-            for event in outcome.events
-            if (fill := getattr(event, "fill", None)) is not None
-        ]
-        if filled:
-            await self._kept.add_fills(tx, filled)
+            async with self.transaction() as tx:
+                self._ledger.update(await self._store.ledger_accounts(tx, missing))
+        if len(self._entries) < len(booked):
+            async with self._database.connection() as connection:
+                self._entries.put(await self._store.take_entries(connection, len(booked) + ORDERS_AHEAD))
+        return changes.ledger(booked, [self._entries.take() for _ in booked], self._ledger)

@@ -32,12 +32,10 @@ RETURNING 1 AS kept;
 -- $1 partition  $2 epoch
 UPDATE {schema}.partition_lease SET until = clock_timestamp() WHERE partition = $1 AND epoch = $2;
 
--- name: check
--- Whether an epoch is still the one that may write; it stays so until this transaction ends. The shared lock
--- stands in nobody's way: it says whose transaction this is, should its owner sleep in it.
+-- name: hold
+-- Fails unless an epoch is the one that may write; else it stays so until this transaction ends.
 -- $1 partition  $2 epoch
-SELECT pg_advisory_xact_lock_shared(hashtext('tradewind writer {schema}'), $1::int) IS NOT NULL AS held
-  FROM {schema}.partition_lease WHERE partition = $1 AND epoch = $2 FOR KEY SHARE;
+SELECT {schema}.hold_lease($1::integer, $2::bigint);
 
 -- name: end_paused
 -- End the sessions of an owner that has lost its lease and sleeps on what the next one needs: its transactions,

@@ -100,6 +100,20 @@ SELECT l.currency, sum(p.amount_minor)::bigint AS amount_minor
  GROUP BY l.currency
 HAVING sum(p.amount_minor) <> 0;
 
+-- name: add_trades
+-- Write orders that are not there yet.
+-- $1 … $28 the columns in the order of trading.rows.TRADE_COLUMNS, extra last
+INSERT INTO trading.trade ("order", login, symbol, digits, cmd, state, reason, activation, volume, open_ms, close_ms,
+       expiration_ms, open_points, close_points, sl_points, tp_points, margin_minor, margin_num,
+       margin_den, profit_minor, commission_minor, storage_minor, rate_num, rate_den, comment,
+       parent, deferred, extra)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::smallint[], $5::smallint[], $6::smallint[],
+            $7::smallint[], $8::smallint[], $9::bigint[], $10::bigint[], $11::bigint[],
+            $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[],
+            $17::bigint[], $18::numeric[], $19::numeric[], $20::bigint[], $21::bigint[],
+            $22::bigint[], $23::numeric[], $24::numeric[], $25::text[], $26::bigint[], $27::text[],
+            $28::jsonb[]);
+
 -- name: change_trades
 -- Write orders that changed.
 -- $1 … $28 the columns in the order of trading.rows.TRADE_COLUMNS, extra last
@@ -150,6 +164,18 @@ SELECT nextval(pg_get_serial_sequence('trading.entry', 'id')) AS number FROM gen
 SELECT l.kind, l.login, l.currency, l.id
   FROM trading.ledger_account AS l
   JOIN unnest($1::text[], $2::bigint[], $3::text[]) AS n (kind, login, currency) USING (kind, login, currency);
+
+-- name: add_entries
+-- Write ledger entries whose numbers are taken.
+-- $1 ids  $2 reasons  $3 trades  $4 posted_ms
+INSERT INTO trading.entry (id, reason, trade, posted_ms) OVERRIDING SYSTEM VALUE
+SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]);
+
+-- name: add_postings
+-- Write the postings of entries, all of each.
+-- $1 entry_ids  $2 account_ids  $3 amounts_minor
+INSERT INTO trading.posting (entry_id, account_id, amount_minor)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]);
 
 -- name: seen
 -- The last tick of every symbol and profile that was judged.
@@ -261,6 +287,15 @@ SELECT "order", note, updated_ms
  WHERE login = $1 AND ($2::bigint IS NULL OR "order" = $2)
  ORDER BY "order" DESC
  LIMIT $3 OFFSET $4;
+
+-- name: add_fills
+-- Keep how orders were filled.
+-- $1 orders  $2 logins  $3 deals  $4 at_ms  $5 profiles  $6 latencies_ms  $7 quoted_points  $8 points  $9 asked_volumes
+-- $10 volumes  $11 rejected
+INSERT INTO trading.fill ("order", login, deal, at_ms, profile, latency_ms, quoted_points, points, asked_volume, volume,
+       rejected)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::integer[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::boolean[]);
 
 -- name: fills
 -- How an order was filled by a simulation profile, in time.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 
-from libs.common.db import DatabaseUnavailable, open_database
+from libs.common.db import DatabaseUnavailable, Part, open_database
 from libs.common.errors import OutcomeUnknown, Retry
 from tests.conftest import wait_until
 from tests.servers import PostgresServer, open_postgres
@@ -64,6 +65,45 @@ async def test_a_server_that_goes_during_the_commit_leaves_the_outcome_unknown(
             async with database.transaction() as tx:
                 await tx.execute("CREATE TABLE half (a int)")
                 await end_session(own_postgres.dsn, await tx.fetchval("SELECT pg_backend_pid()"))
+
+
+async def test_parts_are_committed_together_or_not_at_all(own_postgres: PostgresServer) -> None:
+    async with open_database(own_postgres.dsn, application="test") as database:
+        async with database.connection() as connection:
+            await connection.execute("CREATE TABLE a (n int, t text); CREATE TABLE b (n int PRIMARY KEY)")
+
+        async def kept() -> tuple[Any, Any]:
+            async with database.connection() as connection:
+                rows = await connection.fetch("SELECT n, t FROM a ORDER BY n")
+                return list(map(tuple, rows)), await connection.fetchval("SELECT array_agg(n) FROM b")
+
+        into_a = Part("INSERT INTO a SELECT * FROM unnest($1::int[], $2::text[])", ([1, 2], ["x", "y"]))
+        into_b = Part("INSERT INTO b VALUES ($1)", (3,))
+        await database.commit([into_a, into_b])
+        assert await kept() == ([(1, "x"), (2, "y")], [3])
+        change = Part("UPDATE a SET t = $2 WHERE n = $1", (1, "z"))
+        await database.commit([change])
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await database.commit([Part(into_a.sql, ([4], ["no"])), change._replace(args=(2, "no")), into_b])
+        with pytest.raises(asyncpg.DataError):
+            await database.commit([into_b._replace(args=(5,)), Part(into_a.sql, ("none", "none"))])
+        assert await kept() == ([(1, "z"), (2, "y")], [3])
+
+
+async def test_parts_whose_server_goes_meanwhile_leave_the_outcome_unknown(
+    own_postgres: PostgresServer,
+) -> None:
+    async with open_database(own_postgres.dsn, application="test") as database:
+        async with database.connection() as connection:
+            await connection.execute("CREATE TABLE a (pid int)")
+        ends_itself = Part(
+            "INSERT INTO a SELECT pg_backend_pid() WHERE pg_terminate_backend(pg_backend_pid())", ()
+        )
+        with pytest.raises(OutcomeUnknown):
+            await database.commit([ends_itself])
+        await asyncio.to_thread(own_postgres.kill)
+        with pytest.raises((DatabaseUnavailable, OutcomeUnknown)):
+            await database.commit([Part("INSERT INTO a VALUES (1)", ())])
 
 
 async def test_a_mistake_of_ours_stays_a_defect(own_postgres: PostgresServer) -> None:

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.db import Database
+from libs.common.db import Database, Part
 from libs.common.lease import Lease, LeaseLost, partition_of
 from tests.conftest import wait_until
+
+# What an owner writes that nobody else may.
+SEEN = Part(
+    """INSERT INTO alerts.seen (profile, symbol, seq, bid, ask, tick_ms)
+       VALUES ('', gen_random_uuid()::text, $1, 1, 1, 1)""",
+    (1,),
+)
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
 
@@ -21,12 +28,22 @@ def lease_of(database: Database, lost: list[str], name: str = "", *, ttl_s: floa
 
 
 async def writes(database: Database, lease: Lease) -> bool:
+    """Whether the owner may write, which both ways of writing agree on."""
     try:
         async with database.transaction() as tx:
             await lease.check(tx)
-            return True
     except LeaseLost:
+        with pytest.raises(LeaseLost):
+            await lease.commit(database, [SEEN])
         return False
+    await lease.commit(database, [SEEN])
+    return True
+
+
+async def ticks_seen(database: Database) -> int:
+    async with database.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM alerts.seen")
+        return count
 
 
 async def test_a_stand_in_waits_until_the_owner_gives_up(database: MakeDatabase) -> None:
@@ -39,7 +56,9 @@ async def test_a_stand_in_waits_until_the_owner_gives_up(database: MakeDatabase)
     await first.release()
     await asyncio.wait_for(waiting, 5)
     assert (first.epoch, second.epoch) == (1, 2)
+    assert await ticks_seen(one) == 1
     assert await writes(two, second) and not await writes(one, first)
+    assert await ticks_seen(one) == 2
     await second.release()
     assert lost == []
 
@@ -76,9 +95,8 @@ async def test_a_paused_owner_loses_its_lease_and_its_open_transaction(database:
         await asyncio.wait_for(second.take(), 5)
         with pytest.raises(Exception, match=r"terminat|closed"):
             await transaction.commit()
-    assert second.epoch == 2 and not await writes(one, first) and await writes(two, second)
-    async with two.connection() as tx:
-        assert await tx.fetchval("SELECT count(*) FROM alerts.seen") == 0
+    assert second.epoch == 2 and not await writes(one, first)
+    assert await ticks_seen(two) == 0 and await writes(two, second)
     first._task = asyncio.create_task(first._keep())  # it wakes
     await wait_until(lambda: lost == ["first"])
     await second.release()
@@ -131,6 +149,32 @@ async def test_no_owner_comes_between_check_and_commit(database: MakeDatabase) -
         seen = await tx.fetchval("SELECT epoch FROM alerts.partition_lease")
     await asyncio.wait_for(taking, 5)
     assert (seen, second.epoch) == (1, 2)
+    await second.release()
+
+
+async def test_no_owner_comes_into_a_commit_of_one_statement(database: MakeDatabase) -> None:
+    one, two = await database("alerts"), await database("alerts")
+    first, second = lease_of(one, []), lease_of(two, [])
+    await first.take()
+    held_up = Part(
+        SEEN.sql.replace("VALUES (", "SELECT ").rstrip(")")
+        + " WHERE pg_advisory_xact_lock_shared($2) IS NOT NULL",
+        (1, 77),
+    )
+    async with two.pool.acquire() as other:
+        await other.execute("SELECT pg_advisory_lock(77)")
+        committing = asyncio.create_task(first.commit(one, [held_up]))
+
+        async def waits() -> bool:
+            return bool(await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await wait_until(waits)
+        await first.release()
+        taking = asyncio.create_task(second.take())
+        assert not committing.done() and await ticks_seen(two) == 0
+        await other.execute("SELECT pg_advisory_unlock(77)")
+    await asyncio.wait_for(asyncio.gather(committing, taking), 5)
+    assert second.epoch == 2 and await ticks_seen(two) == 1
     await second.release()
 
 

@@ -4,8 +4,7 @@ that passed while nobody was there."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from deploy.local import doctor
-from libs.common.db import Connection, Database, load_queries
+from libs.common.db import Database, Part, load_queries
 from libs.common.errors import OutcomeUnknown, ServiceUnavailable
 from libs.common.lease import LeaseLost
 from libs.common.messages import trading_orders as m
@@ -103,32 +102,21 @@ async def told(stage: Stage, order: int, count: int = 1) -> bool:
     return len(frames) >= count
 
 
-@asynccontextmanager
-async def _failing(self: Database, *, commits: bool, connections: Any) -> AsyncIterator[Connection]:
-    async with connections(self) as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        yield connection
-        if commits:
-            await transaction.commit()
-        else:
-            await transaction.rollback()
-        raise OutcomeUnknown("the database went away during a commit")
-
-
 @pytest.mark.parametrize("commits", [True, False])
 async def test_an_unknown_commit_is_said_as_unknown_and_the_tables_decide(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, commits: bool
 ) -> None:
     await stage.account()
     first = await stage.buy()
-    real = Database.transaction
+    real = Database.commit
 
-    def once(self: Database) -> Any:
-        monkeypatch.setattr(Database, "transaction", real)
-        return _failing(self, commits=commits, connections=Database.connection)
+    async def once(self: Database, parts: Sequence[Part]) -> None:
+        monkeypatch.setattr(Database, "commit", real)
+        if commits:
+            await real(self, parts)
+        raise OutcomeUnknown("the database went away during a commit")
 
-    monkeypatch.setattr(Database, "transaction", once)
+    monkeypatch.setattr(Database, "commit", once)
     with pytest.raises(OutcomeUnknown):
         await stage.buy(volume=50)
     await wait_until(lambda: not stage.desk._state)

@@ -24,7 +24,7 @@ import msgspec
 from libs.common.bus import Entry
 from libs.common.bus_memory import Faults, MemoryBus, MemoryServer
 from libs.common.clock import ManualClock
-from libs.common.db import Connection, Database, DatabaseUnavailable, open_database
+from libs.common.db import Connection, Database, DatabaseUnavailable, Part, open_database
 from libs.common.errors import OutcomeUnknown
 from libs.common.ids import CountedIds
 from libs.common.messages import market as m
@@ -174,11 +174,25 @@ class _Fragile(Database):
     async def transaction(self) -> AsyncIterator[Connection]:
         async with super().transaction() as tx:
             yield tx
-            key = self._trouble.occasion("commit")
-            if self._trouble.strikes("died before a commit", 0.02, key):
-                await self._die()
-            if self._trouble.strikes("a commit was refused", 0.02, key):
-                raise DatabaseUnavailable
+            key = await self._before()
+        await self._after(key)
+
+    async def commit(self, parts: Sequence[Part]) -> None:
+        key = await self._before()
+        await super().commit(parts)
+        await self._after(key)
+
+    async def _before(self) -> tuple[int, int]:
+        if self._dead.is_set():
+            raise DatabaseUnavailable
+        key = self._trouble.occasion("commit")
+        if self._trouble.strikes("died before a commit", 0.02, key):
+            await self._die()
+        if self._trouble.strikes("a commit was refused", 0.02, key):
+            raise DatabaseUnavailable
+        return key
+
+    async def _after(self, key: tuple[int, int]) -> None:
         if self._trouble.strikes("died after a commit", 0.02, key):
             await self._die()
         if self._trouble.strikes("a commit was unknown", 0.02, key):
