@@ -8,7 +8,6 @@ supervisor starts the process again.
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from libs.common.config import ProcessConfig, ServiceConfig, load
 from libs.common.db import Database, open_database
 from libs.common.errors import AppError, ConfigInvalid, InvalidData
 from libs.common.ids import Ids, RandomIds
+from libs.common.memory import settle
 from libs.common.messages.house import Done, FactAgain, Health, HealthAsk
 from libs.common.outbox import Outbox, Relay
 from libs.common.subjects import Command, again_of, health_of
@@ -185,9 +185,7 @@ async def _run(
         for callback in app.on_started:
             await callback()
         starting = None
-        # What was loaded stays: the collector would look through it again and again, tens of ms each time.
-        gc.collect()
-        gc.freeze()
+        settle()
         log.info("service ready", metrics_port=probes.port, ready_ms=clock.now_ms() - started_ms)
         await stop.wait()
         log.info("service stopping", reason=failed[0] if failed else "signal")

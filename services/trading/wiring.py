@@ -10,6 +10,7 @@ import structlog
 
 from libs.common.bus import Stored
 from libs.common.lease import Lease
+from libs.common.memory import keep_survivors
 from libs.common.service import App, Base
 from libs.common.streams import TRADING_ACCOUNTS, TRADING_MARKET
 from services.trading.config import TradingConfig
@@ -43,6 +44,7 @@ async def build(config: TradingConfig, base: Base) -> AsyncIterator[App]:
         lease = Lease("trading", PARTITION, base.database, lambda: base.fail("another process took over"))
         await lease.take()
         stack.push_async_callback(lease.release)
+        stack.enter_context(keep_survivors())
         store = Store()
         writer = Writer(
             database=base.database,
