@@ -26,6 +26,7 @@ from libs.common.clock import SystemClock
 from libs.common.db import Database, open_database
 from libs.common.ids import RandomIds
 from libs.common.lease import Lease
+from libs.common.memory import settle
 from libs.common.messages.market import Quote
 from libs.common.outbox import Outbox, Relay
 from libs.common.tick_reader import Batch
@@ -167,6 +168,7 @@ async def main() -> None:
             ids=RandomIds(),
             guard=lease,
         )
+        settle()  # as a service does when it is ready
         before, begun = told(), time.perf_counter()
         stormed = await storm(database, book, writer)
         stormed["last push published s"] = await published(before + config["storm"] * 2, begun)

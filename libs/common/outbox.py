@@ -4,6 +4,7 @@ Lifecycle: the service appends inside its transaction and calls ``Relay.wake`` a
 relay, one per outbox under an advisory lock, publishes what is due: each stream's facts in id order in
 atomic batches, the streams side by side, and marks the rows after the acknowledgements. A process whose
 relay stands in hands its wakes on over the bus to the one that has the lock. A 1 s poll is the net.
+Who commits very much piece by piece may hold the relay back meanwhile, for a bounded time.
 
 Never: publish before the commit; skip a row by remembering ``max(id)`` (ids commit out of order);
 drop a row whose publish failed. At start and after a reconnect the relay looks whether each stream
@@ -13,7 +14,8 @@ still holds what it had acknowledged and sends a lost tail again; consumers drop
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +36,7 @@ WINDOW = 4_000  # facts looked at together: they are marked by one statement
 BATCH = 1_000  # facts of a stream published together: what JetStream takes at once, for one sync of its disk
 COPY_FROM = 500  # facts of one call from which on COPY is worth its two round trips more
 POLL_S = 1.0
+HELD_S_MAX = 2.0  # how long facts wait for those who hold the relay back, until it has caught up
 RETRY_S_MAX = 10.0
 FORGET_EVERY_S = 60.0
 
@@ -116,6 +119,10 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
         self._is_relay = False  # this process has the lock
+        self._holders = 0
+        self._free = asyncio.Event()  # nobody holds it back
+        self._free.set()
+        self._held_s = 0.0  # since it had caught up
         self._signal = outbox_due_of(schema)
         self._listening: Subscription | None = None
         self._forgotten_s = 0.0
@@ -128,6 +135,22 @@ class Relay:
     def wake(self) -> None:
         """Something was committed."""
         self._due.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let this process commit piece after piece before its relay takes its share of disk and processor.
+
+        What is due goes out when nobody holds it back any more, or has done so for ``HELD_S_MAX``; then it
+        is not held back again before it has caught up. A stop does not wait either.
+        """
+        self._holders += 1
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if self._holders == 0:
+                self._free.set()
 
     def _heard(self, subject: str, payload: bytes) -> None:
         """Another process of the service committed something."""
@@ -150,6 +173,7 @@ class Relay:
             return
         self._stopping = True
         self._due.set()
+        self._free.set()
         try:
             await asyncio.wait_for(asyncio.shield(self._task), timeout=5)
         except TimeoutError:
@@ -224,6 +248,10 @@ class Relay:
         after = 0
         taken: list[Taken] = []
         while True:
+            if self._is_held():
+                await self._mark(connection, taken)
+                taken = []
+                await self._wait_free(connection)
             self._due.clear()
             rows = await connection.fetch(self._sql["due"], WINDOW, after)
             taken = await self._publish(connection, rows, taken)
@@ -235,7 +263,23 @@ class Relay:
             if after:
                 after = 0  # facts that committed late stand before others
             elif not self._due.is_set():
+                self._held_s = 0.0
                 return
+
+    def _is_held(self) -> bool:
+        return not self._free.is_set() and not self._stopping and self._held_s < HELD_S_MAX
+
+    async def _wait_free(self, connection: Connection) -> None:
+        while self._is_held():
+            step_s = min(HELD_S_MAX - self._held_s, POLL_S)
+            begun_s = self._clock.monotonic_s()
+            try:
+                async with asyncio.timeout(step_s):
+                    await self._free.wait()
+                self._held_s += self._clock.monotonic_s() - begun_s
+            except TimeoutError:
+                self._held_s += step_s
+                await self._measure(connection)
 
     async def _publish(
         self, connection: Connection, rows: Sequence[Record], before: Sequence[Taken]

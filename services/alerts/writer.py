@@ -5,15 +5,17 @@ place up to which ticks were judged moves with the last piece, and what a piece 
 itself that it is done: a single alert is no longer active, a repeating one knows the tick it fired on.
 While PostgreSQL writes a piece, the next one is read and its frames are made: nobody else changes alerts
 of this partition, so what was read is still true when it is written, and every write checks the lease.
+Its rows are written beside the facts of the one before; its own facts only when that one is committed, so
+facts are in order and a piece is never committed without those before it. Meanwhile the relay is held back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -43,6 +45,14 @@ _FACTS_STREAM = str(ALERT_TRIGGERED.stream)
 @lru_cache(maxsize=10_000)  # a storm has many hits of few accounts
 def _subjects(login: int) -> tuple[str, str]:
     return ALERT_PUSH.at(login=login), ALERT_TRIGGERED.at(login=login)
+
+
+async def _end(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    begun = [task for task in tasks if task is not None]
+    for task in begun:
+        task.cancel()
+    await asyncio.gather(*begun, return_exceptions=True)
 
 
 class Piece(NamedTuple):
@@ -92,6 +102,17 @@ class Writer:
         judged: Iterable[Watch],
     ) -> list[int | AppError]:
         """Commit hits, references, changes and the places of ``judged``; each change's result or refusal."""
+        with self._relay.held() if len(hits) > PIECE else nullcontext():
+            return await self._write(book, hits, referenced, changes, judged)
+
+    async def _write(
+        self,
+        book: AlertBook,
+        hits: Sequence[Hit],
+        referenced: Sequence[Referenced],
+        changes: Sequence[Change],
+        judged: Iterable[Watch],
+    ) -> list[int | AppError]:
         begun_s = self._clock.monotonic_s()
         piece = await self._write_ahead(hits) if len(hits) > PIECE else None
         async with self.transaction() as tx:
@@ -123,20 +144,30 @@ class Writer:
 
     async def _write_ahead(self, hits: Sequence[Hit]) -> Piece:
         """Write all pieces but the last one, which comes back prepared."""
-        piece = await self._read_piece(hits[:PIECE])
-        for start in range(PIECE, len(hits), PIECE):
-            coming = asyncio.create_task(self._read_piece(hits[start : start + PIECE]))
-            try:
-                async with self.transaction() as tx:
-                    await self._write_hits(tx, piece)
-            except BaseException:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
-                raise
-            self._relay.wake()
-            self._observe(piece)
-            piece = await coming
+        before: asyncio.Task[None] | None = None
+        writing: asyncio.Task[None] | None = None
+        coming: asyncio.Task[Piece] | None = None
+        try:
+            piece = await self._read_piece(hits[:PIECE])
+            for start in range(PIECE, len(hits), PIECE):
+                coming = asyncio.create_task(self._read_piece(hits[start : start + PIECE]))
+                before, writing = writing, asyncio.create_task(self._write_piece(piece, writing))
+                if before is not None:
+                    await before
+                piece = await coming
+            if writing is not None:
+                await writing
+        except BaseException:
+            await _end(before, writing, coming)
+            raise
         return piece
+
+    async def _write_piece(self, piece: Piece, before: Awaitable[None] | None) -> None:
+        """Commit a piece after the one before it, whose failure is this one's."""
+        async with self.transaction() as tx:
+            await self._write_hits(tx, piece, before)
+        self._relay.wake()
+        self._observe(piece)
 
     async def _read_piece(self, hits: Sequence[Hit]) -> Piece:
         async with self._database.connection() as connection:
@@ -151,11 +182,16 @@ class Writer:
         now_ms = self._clock.now_ms()
         return Piece(struck, self._facts(struck, now_ms), now_ms)
 
-    async def _write_hits(self, tx: Connection, piece: Piece) -> None:
+    async def _write_hits(self, tx: Connection, piece: Piece, before: Awaitable[None] | None = None) -> None:
+        """Write a piece; its facts stand behind those of the piece ``before`` once that is committed."""
         if not piece.struck:
+            if before is not None:
+                await before
             return
         await self._store.fire(tx, piece.struck, piece.now_ms)
         await self._store.log_hits(tx, piece.struck, piece.now_ms)
+        if before is not None:
+            await before
         # What a tick set off begins here, and the outbox carries it on; a storm would fill the logs.
         adopt_traceparent(None, may_sample=len(piece.struck) <= TRACED_MAX)
         await self._outbox.append(tx, piece.facts)

@@ -40,10 +40,10 @@ SELECT id, event_id, stream, subject, payload, traceparent, stream_seq
  LIMIT $3;
 
 -- name: forget_published
--- Remove what was published more than a day ago; a bounded piece at a time.
+-- Remove what was published more than a day ago, of the oldest published; a bounded piece at a time.
 DELETE FROM {schema}.outbox
- WHERE id IN (SELECT id FROM {schema}.outbox
-               WHERE published_at < now() - interval '24 hours' ORDER BY published_at LIMIT 10000);
+ WHERE id IN (SELECT id FROM {schema}.outbox WHERE published_at IS NOT NULL ORDER BY id LIMIT 10000)
+   AND published_at < now() - interval '24 hours';
 
 -- name: forget_claims
 -- Remove claims older than the longest time a stream keeps a fact.

@@ -104,9 +104,9 @@ async def test_a_crash_between_two_pieces_of_one_storm_repeats_and_loses_nothing
     pieces = 0
     write_hits = writer_module.Writer._write_hits
 
-    async def fail_in_the_third(self: Any, tx: Any, hits: Any) -> None:
+    async def fail_in_the_third(self: Any, tx: Any, hits: Any, before: Any = None) -> None:
         nonlocal pieces
-        await write_hits(self, tx, hits)
+        await write_hits(self, tx, hits, before)
         pieces += 1
         if pieces == 3:
             raise ConnectionError("the server went away")
@@ -123,6 +123,42 @@ async def test_a_crash_between_two_pieces_of_one_storm_repeats_and_loses_nothing
     assert found.total() == 25 + 50 + 10
     assert pieces > 3
     assert Counter((frame[1], frame[15]) for frame in frames) == found
+
+
+async def test_a_storm_killed_while_its_pushes_are_held_back_is_told_after_the_restart_once_and_in_order(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three pieces are committed, the fourth is written; nothing was pushed when the process is gone."""
+    monkeypatch.setattr(writer_module, "PIECE", 10)
+    monkeypatch.setattr(outbox_module, "HELD_S_MAX", 3600.0)
+    ids = [await stage.create(0, target_price=1.2 + n / 1000) for n in range(45)]
+    write_hits = writer_module.Writer._write_hits
+    written = asyncio.Event()
+
+    async def stay_in_the_fourth(self: Any, tx: Any, piece: Any, before: Any = None) -> None:
+        await write_hits(self, tx, piece, before)
+        if piece.struck[0].hit.alert_id == ids[30]:
+            written.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(writer_module.Writer, "_write_hits", stay_in_the_fourth)
+    await stage.market.put("EURUSD", 1.3)
+    await wait_until(written.is_set)
+    assert [row["alert_id"] for row in (await stage.log())[::-1]] == ids[:30]
+    assert await stage.pushes() == []
+    relay = stage.service._writer._relay
+    assert relay._task is not None
+    relay._task.cancel()
+    await asyncio.gather(relay._task, return_exceptions=True)
+    relay._task = None  # nothing is left to be stopped in good order
+    await stage.crash()
+    assert await stage.pushes() == []
+    monkeypatch.setattr(writer_module.Writer, "_write_hits", write_hits)
+    await stage.start()
+    frames = await wait_until(lambda: _all_pushed(stage, 45))
+    await stage.judged()
+    assert [frame[1] for frame in frames] == ids
+    assert await logged(stage) == Counter({(id, 1.3): 1 for id in ids})
 
 
 async def test_a_failed_write_answers_unknown_and_the_service_goes_on(

@@ -288,3 +288,81 @@ async def test_what_cannot_be_published_is_measured_while_it_waits(database: Mak
             await tx.execute("DELETE FROM auth.outbox")
         relay.wake()
         await wait_until(lambda: gauge("waiting_rows") == gauge("age_seconds") == 0)
+
+
+async def test_who_commits_very_much_holds_the_relay_back(
+    database: MakeDatabase, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits meanwhile is measured, and goes out in order when nobody holds it back any more."""
+    monkeypatch.setattr(outbox_module, "HELD_S_MAX", 3600.0)
+    monkeypatch.setattr(outbox_module, "POLL_S", 0.02)
+    auth = await database("auth")
+    async with relaying(auth, bus) as relay:
+        with relay.held():
+            with relay.held():
+                await commit(auth, relay, 1, 2)
+            await commit(auth, relay, 3)
+            await wait_until(lambda: waiting() == 3)
+            assert await ids_in_stream(bus) == []
+        await wait_until(lambda: ids_equal(bus, ["event-1", "event-2", "event-3"]))
+        with relay.held():
+            await commit(auth, relay, 4)
+    # A stop does not wait for those who hold it back.
+    await wait_until(lambda: ids_equal(bus, [f"event-{n}" for n in range(1, 5)]))
+
+
+async def commit(database: Database, relay: Relay, *logins: int) -> None:
+    async with database.transaction() as tx:
+        await Outbox("auth").append(tx, [opened(login) for login in logins])
+    relay.wake()
+
+
+def waiting() -> float:
+    return REGISTRY.get_sample_value("tradewind_outbox_waiting_rows", {"service": "auth"}) or 0.0
+
+
+async def test_a_relay_is_held_back_for_a_bounded_time(
+    database: MakeDatabase, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "HELD_S_MAX", 0.02)
+    auth = await database("auth")
+    async with relaying(auth, bus) as relay:
+        with relay.held():
+            for count in range(1, 4):
+                await commit(auth, relay, count)
+                expected = [f"event-{n}" for n in range(1, count + 1)]
+                await wait_until(lambda: ids_equal(bus, expected))  # noqa: B023
+
+
+async def test_what_was_held_back_when_its_process_died_is_published_by_the_next_one(
+    database: MakeDatabase, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "HELD_S_MAX", 3600.0)
+    monkeypatch.setattr(outbox_module, "POLL_S", 0.02)
+    auth = await database("auth")
+    first = Relay("auth", auth, bus, SystemClock())
+    await first.start()
+    with first.held():
+        await commit(auth, first, 1, 2, 3)
+        await wait_until(lambda: waiting() == 3)
+        assert first._task is not None
+        first._task.cancel()
+        await asyncio.gather(first._task, return_exceptions=True)
+    assert await ids_in_stream(bus) == []
+    async with relaying(auth, bus):
+        await wait_until(lambda: ids_equal(bus, ["event-1", "event-2", "event-3"]))
+
+
+async def test_only_what_was_published_more_than_a_day_ago_is_forgotten(database: MakeDatabase) -> None:
+    auth = await database("auth")
+    async with auth.transaction() as tx:
+        await Outbox("auth").append(tx, [opened(login) for login in range(1, 5)])
+        sql = (
+            "UPDATE auth.outbox SET created_at = now() - interval '3 days',"
+            " published_at = now() - make_interval(hours => $2) WHERE event_id = $1"
+        )
+        for login, hours in ((2, 25), (3, 23), (4, 30)):  # the first waits for its stream
+            await tx.execute(sql, f"event-{login}", hours)
+        await tx.execute(outbox_module._SQL["forget_published"].format(schema="auth"))
+        kept = await tx.fetch("SELECT event_id FROM auth.outbox ORDER BY id")
+    assert [row["event_id"] for row in kept] == ["event-1", "event-3"]
