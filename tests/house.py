@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +20,27 @@ _READY_S = 60.0
 _END_S = 30.0
 
 
+def _own_ports() -> Iterator[int]:
+    """Ports of this process of the tests alone, over and over.
+
+    They lie below Linux's ephemeral range (32768…), from which outgoing connections take theirs, and below
+    those of stacks and servers (``deploy/local/ports.py``): nobody comes between the choice and the bind.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    first, count = 10_000 + worker * 1_250, 1_250
+    return (first + (os.getpid() + number) % count for number in itertools.count())
+
+
+_ports = _own_ports()
+
+
 def free_port() -> int:
-    """A loopback port nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port that nobody uses, or will before the one who asked."""
+    for port in itertools.islice(_ports, 1_250):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("every port of this process is taken")
 
 
 @dataclass
