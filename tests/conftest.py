@@ -11,7 +11,7 @@ from pathlib import Path
 import nats as nats_driver
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from libs.common import bus_nats
 from libs.common.bus_nats import NatsBus
@@ -27,9 +27,17 @@ GATEWAY_PROCESSES = 2
 # So long a test waits for what must come. No promise: a machine may have other things to do.
 PATIENCE_S = 30.0
 
-# No test is timed: an example takes longer than 200 ms wherever the machine has other things to do.
-settings.register_profile("house", deadline=None)
-settings.load_profile("house")
+# No test is timed: an example takes longer than 200 ms wherever the machine has other things to do. And every
+# run has the same examples, so that none fails by chance; the runs at full size go where none has been.
+settings.register_profile(
+    "house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("soak", settings.get_profile("house"), derandomize=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the examples of hypothesis before any test is read."""
+    settings.load_profile("soak" if config.getoption("markexpr") == "soak" else "house")
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +130,20 @@ async def house(dsns: dict[str, str], nats_url: str, tmp_path: Path) -> AsyncIte
         yield running
     finally:
         await running.stop()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def module_house(
+    template: Databases, nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[House]:
+    """The same for all the tests of a module: their processes, on one database, with streams of their own."""
+    await empty_streams(nats)
+    async with template.fresh() as dsns:
+        running = House(dsns, nats.url, tmp_path_factory.mktemp("house"))
+        try:
+            yield running
+        finally:
+            await running.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any
 
@@ -11,11 +10,9 @@ import pytest_asyncio
 from libs.common.candles import BY_NAME
 from libs.common.db import open_database
 from services.scanner.bars import Bars
-from tests.conftest import empty_streams, wait_until
+from tests.conftest import wait_until
 from tests.contract.auth.people import Caller, Town
-from tests.databases import Databases
 from tests.house import House
-from tests.servers import NatsServer
 from tests.unit.scanner.series import D, walk
 
 PROXY = "127.0.0.9"  # the one address whose word on a caller's country counts
@@ -53,42 +50,28 @@ async def judged(dsn: str, symbol: str, open_ms: int) -> None:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
+async def stack(module_house: House) -> House:
     """Everything that answers the surface; callers of the US are refused where the proxy says so."""
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        house = House(dsns, nats.url, tmp_path_factory.mktemp("analysis"))
-        try:
-            await house.start(
-                "auth",
-                "market",
-                "billing",
-                "scanner",
-                "gateway",
-                SERVICES="auth,market,billing,scanner,gateway",
-                GEO_HEADER="CF-IPCountry",
-                TRUSTED_PROXIES=f"{PROXY}/32",
-            )
-            town = Town(house)
-            admin = await town.admin()
-            await load(admin, PAIR, "1h", BARS)
-            await load(admin, PAIR, "4h", BARS.cut(0, 300))
-            await load(admin, PAIR, "1d", BARS.cut(300, 700))
-            await load(admin, WAVE, "1h", D)
-            await load(admin, SHORT, "1h", BARS.cut(0, 19))
-            await town.close()
-            await judged(dsns["scanner"], PAIR, int(BARS.open_ms[-1]))
-            yield house
-        finally:
-            await house.stop()
-
-
-@pytest_asyncio.fixture
-async def town(stack: House) -> AsyncIterator[Town]:
-    """Callers of that stack, each from an address of its own."""
-    made = Town(stack)
-    yield made
-    await made.close()
+    await module_house.start(
+        "auth",
+        "market",
+        "billing",
+        "scanner",
+        "gateway",
+        SERVICES="auth,market,billing,scanner,gateway",
+        GEO_HEADER="CF-IPCountry",
+        TRUSTED_PROXIES=f"{PROXY}/32",
+    )
+    town = Town(module_house)
+    admin = await town.admin()
+    await load(admin, PAIR, "1h", BARS)
+    await load(admin, PAIR, "4h", BARS.cut(0, 300))
+    await load(admin, PAIR, "1d", BARS.cut(300, 700))
+    await load(admin, WAVE, "1h", D)
+    await load(admin, SHORT, "1h", BARS.cut(0, 19))
+    await town.close()
+    await judged(module_house.dsns["scanner"], PAIR, int(BARS.open_ms[-1]))
+    return module_house
 
 
 @pytest_asyncio.fixture

@@ -11,7 +11,6 @@ import pytest_asyncio
 from libs.common import bus_nats
 from tests.conftest import empty_streams
 from tests.contract.gateway.edge import Client, Edge
-from tests.databases import Databases
 from tests.house import House
 from tests.servers import NatsServer
 
@@ -52,17 +51,7 @@ def at_edge(edge_of_module: tuple[Edge, House], session: aiohttp.ClientSession) 
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stack(
-    template: Databases,
-    nats: NatsServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[House]:
+async def stack(module_house: House) -> House:
     """Every service of the broker and admin surfaces, for the tests of a module."""
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        house = House(dsns, nats.url, tmp_path_factory.mktemp("stack"))
-        try:
-            await house.start("auth", "market", "trading", "alerts", "gateway")
-            yield house
-        finally:
-            await house.stop()
+    await module_house.start("auth", "market", "trading", "alerts", "gateway")
+    return module_house

@@ -76,7 +76,7 @@ class Caught(Outbound):
         return Answer(200, {}, b"")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(title=texts, data=datas, recipient=st.integers(1, 2**40), generation=st.integers(1, 5))
 async def test_whatever_a_webhook_says_its_receiver_can_verify_it(
     title: str, data: dict[str, Any], recipient: int, generation: int

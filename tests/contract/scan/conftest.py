@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,13 +11,11 @@ import pytest_asyncio
 from libs.common.candles import BY_NAME
 from libs.common.db import open_database
 from libs.common.messages.scan_people import FeedEvent
-from tests.conftest import empty_streams, wait_until
+from tests.conftest import wait_until
 from tests.contract.auth.people import Answer, Caller, Town
-from tests.databases import Databases
 from tests.house import House
 from tests.integration.scanner.rig import HOUR_MS, bars_of_closes
 from tests.integration.scanner.test_rounds import SINE
-from tests.servers import NatsServer
 
 PAIR = "WAV/USDT"
 SHORT = "NEW/USDT"
@@ -42,37 +39,23 @@ async def load(admin: Caller, symbol: str, timeframe: str, bars: Any) -> None:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
+async def stack(module_house: House) -> House:
     """Everything that answers the surface, with records of one symbol."""
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        house = House(dsns, nats.url, tmp_path_factory.mktemp("scan"))
-        services = ("auth", "market", "billing", "scanner", "notifier", "gateway")
-        try:
-            await house.start(*services, SERVICES=",".join(services), NOTIFY_ALLOW_PRIVATE="on")
-            town = Town(house)
-            admin = await town.admin()
-            await load(admin, PAIR, "4h", BARS)
-            await load(admin, SHORT, "4h", BARS[:19])
+    services = ("auth", "market", "billing", "scanner", "notifier", "gateway")
+    await module_house.start(*services, SERVICES=",".join(services), NOTIFY_ALLOW_PRIVATE="on")
+    town = Town(module_house)
+    admin = await town.admin()
+    await load(admin, PAIR, "4h", BARS)
+    await load(admin, SHORT, "4h", BARS[:19])
 
-            async def judged() -> bool:
-                page = await admin.call("GET", "/api/v1/records/recent")
-                newest = [r["detected_at"] for r in page.json["records"]]
-                return bool(newest)
+    async def judged() -> bool:
+        page = await admin.call("GET", "/api/v1/records/recent")
+        newest = [r["detected_at"] for r in page.json["records"]]
+        return bool(newest)
 
-            await wait_until(judged)
-            await town.close()
-            yield house
-        finally:
-            await house.stop()
-
-
-@pytest_asyncio.fixture
-async def town(stack: House) -> AsyncIterator[Town]:
-    """Callers of that stack, each from an address of its own."""
-    made = Town(stack)
-    yield made
-    await made.close()
+    await wait_until(judged)
+    await town.close()
+    return module_house
 
 
 async def person(town: Town, tier: str = "pro") -> Caller:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest_asyncio
 
 from libs.common.db import open_database
-from tests.conftest import empty_streams, wait_until
+from tests.conftest import wait_until
 from tests.contract.auth.people import Caller, Town, new_email
-from tests.databases import Databases
 from tests.house import House
 from tests.integration.scanner.rig import HOUR_MS
 from tests.integration.scanner.test_signals import bars_of_series
-from tests.servers import NatsServer
 
 BARS = bars_of_series(620)
 LATER = [(bar[0] + 60 * HOUR_MS, *bar[1:]) for bar in bars_of_series(680)[-60:]]
@@ -46,32 +41,24 @@ ASSETS = [
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stack(template: Databases, nats: NatsServer, tmp_path_factory: Any) -> AsyncIterator[House]:
+async def stack(module_house: House) -> House:
     """Everything that answers the surface, with the signals of two coins."""
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        house = House(dsns, nats.url, tmp_path_factory.mktemp("signals"))
-        services = ("auth", "market", "billing", "scanner", "gateway")
-        try:
-            await house.start(*services, SERVICES=",".join(services), TEXTS_SECRET=TEXTS_SECRET)
-            town = Town(house)
-            admin = await town.admin()
-            taken = await admin.done("PUT", "/admin/assets", {"assets": ASSETS})
-            assert (taken["data"], taken["taken"]) == ("OK", 2)
-            for market, volume in (("BTC/USDT", 1.0), ("ETH/USDT", 2.0)):
-                rows = [[*bar[:5], bar[5] * volume] for bar in BARS]
-                body = {"symbol": market, "timeframe": "1h", "candles": rows}
-                await admin.done("POST", "/admin/candles", body)
-            await looked_at(dsns["scanner"], BARS[-1][0], 1, 9001)
-            first, last = ((BARS[at][0] + HOUR_MS) // 1000 for at in (-200, -1))
-            made = await admin.done(
-                "POST", "/admin/signals/backfill", {"timeframe": "1h", "from": first, "to": last}
-            )
-            assert made["newSignals"] > 20
-            await town.close()
-            yield house
-        finally:
-            await house.stop()
+    services = ("auth", "market", "billing", "scanner", "gateway")
+    await module_house.start(*services, SERVICES=",".join(services), TEXTS_SECRET=TEXTS_SECRET)
+    town = Town(module_house)
+    admin = await town.admin()
+    taken = await admin.done("PUT", "/admin/assets", {"assets": ASSETS})
+    assert (taken["data"], taken["taken"]) == ("OK", 2)
+    for market, volume in (("BTC/USDT", 1.0), ("ETH/USDT", 2.0)):
+        rows = [[*bar[:5], bar[5] * volume] for bar in BARS]
+        body = {"symbol": market, "timeframe": "1h", "candles": rows}
+        await admin.done("POST", "/admin/candles", body)
+    await looked_at(module_house.dsns["scanner"], BARS[-1][0], 1, 9001)
+    first, last = ((BARS[at][0] + HOUR_MS) // 1000 for at in (-200, -1))
+    made = await admin.done("POST", "/admin/signals/backfill", {"timeframe": "1h", "from": first, "to": last})
+    assert made["newSignals"] > 20
+    await town.close()
+    return module_house
 
 
 async def looked_at(dsn: str, open_ms: int, *coins: int) -> None:
@@ -84,14 +71,6 @@ async def looked_at(dsn: str, open_ms: int, *coins: int) -> None:
                 return bool(await connection.fetchval(sql, open_ms, coins) == len(coins))
 
         await wait_until(done, timeout_s=60)
-
-
-@pytest_asyncio.fixture
-async def town(stack: House) -> AsyncIterator[Town]:
-    """Callers of that stack, each from an address of its own."""
-    made = Town(stack)
-    yield made
-    await made.close()
 
 
 @pytest_asyncio.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -18,15 +18,13 @@ from mcp.shared.exceptions import MCPError
 from libs.common.clock import SystemClock
 from services.gateway.endpoints import ENDPOINTS
 from services.gateway.mcp.catalogue import KEY_ARGUMENT, ToolRow, tools_of
-from tests.conftest import empty_streams, wait_until
+from tests.conftest import wait_until
 from tests.contract.auth.people import Caller, Town
 from tests.contract.auth.test_mcp import sdk
 from tests.contract.gateway.samples_prices import GRAPH
 from tests.contract.scan.conftest import BARS, PAIR, load
-from tests.databases import Databases
 from tests.e2e.agents import strangers
 from tests.house import House
-from tests.servers import NatsServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 TOOLS = tools_of(ENDPOINTS)
@@ -130,30 +128,22 @@ REFUSED = {"confirm_chart_visual_inspection"}  # nobody looked at the picture, a
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stack(
-    template: Databases, nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
+async def stack(module_house: House) -> House:
     """Everything a tool may ask, with a market in it."""
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        house = House(dsns, nats.url, tmp_path_factory.mktemp("tools"))
-        try:
-            await house.start(*SERVICES, SERVICES=",".join(SERVICES))
-            town = Town(house)
-            admin = await town.admin()
-            await load(admin, PAIR, "4h", BARS)
-            await admin.done("PUT", "/admin/pools", GRAPH)
-            await admin.done("POST", "/admin/quotes", {"quotes": [{**EUR, "bid": 1.1, "ask": 1.2}]})
+    await module_house.start(*SERVICES, SERVICES=",".join(SERVICES))
+    town = Town(module_house)
+    admin = await town.admin()
+    await load(admin, PAIR, "4h", BARS)
+    await admin.done("PUT", "/admin/pools", GRAPH)
+    await admin.done("POST", "/admin/quotes", {"quotes": [{**EUR, "bid": 1.1, "ask": 1.2}]})
 
-            async def judged() -> bool:
-                page = await admin.done("GET", "/api/v1/records/recent")
-                return bool(page["records"])
+    async def judged() -> bool:
+        page = await admin.done("GET", "/api/v1/records/recent")
+        return bool(page["records"])
 
-            await wait_until(judged, timeout_s=60)
-            await town.close()
-            yield house
-        finally:
-            await house.stop()
+    await wait_until(judged, timeout_s=60)
+    await town.close()
+    return module_house
 
 
 async def holder(town: Town) -> Caller:

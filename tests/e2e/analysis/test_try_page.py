@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 from io import BytesIO
 from pathlib import Path
@@ -18,12 +17,9 @@ import pytest_asyncio
 
 from services.scanner.snapshot import snapshot
 from tests import browser
-from tests.conftest import empty_streams
 from tests.contract.analysis.conftest import load
 from tests.contract.auth.people import Town
-from tests.databases import Databases
 from tests.house import House
-from tests.servers import NatsServer
 from tests.unit.scanner.series import walk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -37,21 +33,13 @@ BARS = max(
 
 
 @pytest_asyncio.fixture(scope="module")
-async def house(
-    template: Databases, nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[House]:
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        running = House(dsns, nats.url, tmp_path_factory.mktemp("try"))
-        try:
-            names = ("auth", "market", "scanner", "gateway")
-            await running.start(*names, SERVICES=",".join(names))
-            town = Town(running)
-            await load(await town.admin(), PAIR, "1h", BARS)
-            await town.close()
-            yield running
-        finally:
-            await running.stop()
+async def house(module_house: House) -> House:
+    names = ("auth", "market", "scanner", "gateway")
+    await module_house.start(*names, SERVICES=",".join(names))
+    town = Town(module_house)
+    await load(await town.admin(), PAIR, "1h", BARS)
+    await town.close()
+    return module_house
 
 
 def address(house: House, ticker: str) -> str:

@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-import pytest
 import pytest_asyncio
 
-from tests.conftest import empty_streams, wait_until
+from tests.conftest import wait_until
 from tests.contract.gateway.edge import Client
-from tests.databases import Databases
 from tests.house import House
-from tests.servers import NatsServer
 
 _numbers = itertools.count(2)
 
@@ -43,22 +40,12 @@ async def _full(client: Client) -> bool:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def stack(
-    template: Databases,
-    nats: NatsServer,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> AsyncIterator[House]:
+async def stack(module_house: House) -> House:
     """Auth, a synthetic market, pricing and a gateway."""
-    await empty_streams(nats)
-    async with template.fresh() as dsns:
-        house = House(dsns, nats.url, tmp_path_factory.mktemp("pricing"))
-        try:
-            await house.start("auth", "market", "pricing", "gateway", FEED="synthetic", PLANS_FILE="")
-            async with caller(house) as client:
-                await wait_until(lambda: _full(client), timeout_s=90)
-            yield house
-        finally:
-            await house.stop()
+    await module_house.start("auth", "market", "pricing", "gateway", FEED="synthetic", PLANS_FILE="")
+    async with caller(module_house) as client:
+        await wait_until(lambda: _full(client), timeout_s=90)
+    return module_house
 
 
 @pytest_asyncio.fixture

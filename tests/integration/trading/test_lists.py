@@ -51,7 +51,11 @@ def conditions(draw: st.DrawFn, rows: list[tuple[Any, ...]]) -> list[Condition]:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data(), limit=st.integers(1, 9), offset=st.integers(0, 6))
 async def test_the_database_filters_as_the_plain_rules_do(
     stage: Stage, data: st.DataObject, limit: int, offset: int

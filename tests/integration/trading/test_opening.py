@@ -148,7 +148,11 @@ async def test_a_fact_delivered_twice_and_a_command_make_one_account(stage: Stag
     await reading.stop()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     operations=st.lists(
         st.tuples(st.sampled_from(FINANCE), st.integers(1, 3), st.integers(1, 10**9)),

@@ -186,7 +186,11 @@ Anything = st.one_of(
 PATHS = [row for row in trading.ROWS if row.surface == "broker" and "login" in fields_of(row)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(data=st.data())
 async def test_whatever_is_sent_the_answer_is_a_documented_one(
     staff: Staff, trader: Trader, data: st.DataObject
