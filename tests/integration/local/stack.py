@@ -15,7 +15,7 @@ from typing import Any
 from deploy.local.processes import started_at, wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Stack:
