@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from libs.common.db import Database, Part
 from libs.common.lease import Lease, LeaseLost, partition_of
-from tests.conftest import wait_until
+from tests.conftest import PATIENCE_S, wait_until
 
 # What an owner writes that nobody else may.
 SEEN = Part(
@@ -54,7 +54,7 @@ async def test_a_stand_in_waits_until_the_owner_gives_up(database: MakeDatabase)
     waiting = asyncio.create_task(second.take())
     assert await writes(one, first) and not await writes(two, second)
     await first.release()
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, PATIENCE_S)
     assert (first.epoch, second.epoch) == (1, 2)
     assert await ticks_seen(one) == 1
     assert await writes(two, second) and not await writes(one, first)
@@ -73,7 +73,7 @@ async def test_an_owner_whose_sessions_ended_is_replaced_before_its_lease_is_ove
     assert first._task is not None
     first._task.cancel()
     one.pool.terminate()
-    await asyncio.wait_for(second.take(), 5)
+    await asyncio.wait_for(second.take(), 20)
     assert second.epoch == 2
     await second.release()
 
@@ -92,7 +92,7 @@ async def test_a_paused_owner_loses_its_lease_and_its_open_transaction(database:
         await connection.execute(
             "INSERT INTO alerts.seen (profile, symbol, seq, bid, ask, tick_ms) VALUES ('', '', 1, 1, 1, 1)"
         )
-        await asyncio.wait_for(second.take(), 5)
+        await asyncio.wait_for(second.take(), PATIENCE_S)
         with pytest.raises(Exception, match=r"terminat|closed"):
             await transaction.commit()
     assert second.epoch == 2 and not await writes(one, first)
@@ -147,7 +147,7 @@ async def test_no_owner_comes_between_check_and_commit(database: MakeDatabase) -
         await first.release()
         taking = asyncio.create_task(second.take())
         seen = await tx.fetchval("SELECT epoch FROM alerts.partition_lease")
-    await asyncio.wait_for(taking, 5)
+    await asyncio.wait_for(taking, PATIENCE_S)
     assert (seen, second.epoch) == (1, 2)
     await second.release()
 
@@ -173,7 +173,7 @@ async def test_no_owner_comes_into_a_commit_of_one_statement(database: MakeDatab
         taking = asyncio.create_task(second.take())
         assert not committing.done() and await ticks_seen(two) == 0
         await other.execute("SELECT pg_advisory_unlock(77)")
-    await asyncio.wait_for(asyncio.gather(committing, taking), 5)
+    await asyncio.wait_for(asyncio.gather(committing, taking), PATIENCE_S)
     assert second.epoch == 2 and await ticks_seen(two) == 1
     await second.release()
 
@@ -198,7 +198,7 @@ async def test_a_long_transaction_of_the_owner_does_not_keep_it_from_renewing(
         await wait_until(renewed_far)
     assert not taking.done() and lost == [] and await writes(one, first)
     await first.release()
-    await asyncio.wait_for(taking, 5)
+    await asyncio.wait_for(taking, PATIENCE_S)
     await second.release()
 
 
