@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +54,17 @@ def rows_of(stack: RealStack) -> dict[str, list[str]]:
     return asyncio.run(read())
 
 
+def backed_up(house: RealStack, folder: Path) -> tuple[Path, dict[str, list[str]]]:
+    """A backup and the rows in it: another one where market stored a quote or candle meanwhile."""
+    for number in itertools.count():
+        file, before = folder / f"house-{number}.tar", rows_of(house)
+        done = house.run("backup", str(file))
+        assert done.returncode == 0, done.stderr
+        if rows_of(house) == before:
+            return file, before
+    raise AssertionError("not reached")
+
+
 def test_a_house_comes_back_from_its_backup(house: RealStack, tmp_path: Path) -> None:
     admin = house.call("/sign/in", {"login": 1, "password": "open sesame"})["__token"]
     person = house.call("/sign/up", PERSON)
@@ -63,11 +75,8 @@ def test_a_house_comes_back_from_its_backup(house: RealStack, tmp_path: Path) ->
     balance = house.call("/account/balance", token=token)
     assert len(trades["rows"]) == 2  # the deposit and the position
 
-    file = tmp_path / "house.tar"
-    done = house.run("backup", str(file))
-    assert done.returncode == 0, done.stderr
+    file, before = backed_up(house, tmp_path)
     assert file.stat().st_mode & 0o077 == 0
-    before = rows_of(house)
     assert house.run("backup", str(file)).returncode == 78  # a backup is never written over
 
     done = house.run("restore", str(file), data=tmp_path / "data")
