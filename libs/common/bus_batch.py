@@ -20,18 +20,18 @@ def batch_bytes(entries: Sequence[Entry], batch: str) -> bytes:
     """
     mark = f"Nats-Batch-Id: {batch}\r\nNats-Batch-Sequence: "
     parts: list[bytes] = []
+    headers, own = None, ""
     for number, entry in enumerate(entries, start=1):
         subject, payload = entry.subject, entry.payload
         if not subject or not subject.isprintable() or " " in subject:
             raise ValueError(f"the subject was {subject!r}")
-        own = "".join(f"{k}: {_value(v)}\r\n" for k, v in entry.headers.items()) if entry.headers else ""
+        if entry.headers is not headers:  # very many may share theirs
+            headers = entry.headers
+            own = "".join(f"{k}: {_value(v)}\r\n" for k, v in headers.items())
         head = f"NATS/1.0\r\n{own}{HEADER_ID}: {_value(entry.event_id)}\r\n{mark}{number}\r\n\r\n".encode()
         size = len(head)
-        parts += (
-            b"HPUB %b %d %d\r\n" % (subject.encode(), size, size + len(payload)),
-            head,
-            payload,
-            b"\r\n",
+        parts.append(
+            b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), size, size + len(payload), head, payload)
         )
     return b"".join(parts)
 

@@ -55,6 +55,13 @@ def test_a_batch_is_what_the_client_would_write(entries: list[Entry], batch: str
     assert batch_bytes(entries, batch) == by_the_client(entries, batch)
 
 
+def test_headers_that_messages_share_are_each_ones_own() -> None:
+    shared, none = {"traceparent": "t"}, dict[str, str]()
+    headers = [shared, shared, {"traceparent": "u"}, shared, none, none, shared]
+    entries = [Entry("a.b", b"x", f"id{n}", held) for n, held in enumerate(headers)]
+    assert batch_bytes(entries, "batch") == by_the_client(entries, "batch")
+
+
 def test_a_value_never_begins_another_header() -> None:
     text = batch_bytes([Entry("a.b", b"x", "id\r\nNats-Batch-Commit: 1", {"why": "a\nb"})], "batch")
     assert text.count(b"\r\n") == 8
