@@ -13,28 +13,25 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-# New containers until the youngest are looked at, such collections until the next generation is, and so on:
-# a pause is about a microsecond for each, so that the longest is some milliseconds.
-_THRESHOLDS = (500, 2, 2)
+NEW_MAX = 2_000  # new containers until they are looked at, which takes about a microsecond each
 
 
 def settle() -> None:
     """What is held now stays: no collection looks at it again."""
     gc.collect()
     gc.freeze()
-    gc.collect()  # a full collection waits until a quarter as much is new as the one before has left
 
 
 @contextmanager
 def keep_survivors() -> Iterator[None]:
-    """While open, what a full collection leaves is not looked at again: no pause grows with what is held.
+    """While open, what a collection leaves is not looked at again: no pause grows with what is held.
 
-    For one part of a process, and only where cycles are rare: one that outlives a full collection and is
-    dropped later stays for ever.
+    For one part of a process, and only where cycles are rare: one that outlives a collection and is dropped
+    later stays for ever.
     """
     before = gc.get_threshold()
     gc.callbacks.append(_freeze)
-    gc.set_threshold(*_THRESHOLDS)
+    gc.set_threshold(NEW_MAX, 1_000_000, 1_000_000)
     try:
         yield
     finally:
@@ -43,7 +40,7 @@ def keep_survivors() -> Iterator[None]:
 
 
 def _freeze(phase: str, info: Mapping[str, int]) -> None:
-    if phase == "stop" and info["generation"] == 2:
+    if phase == "stop":
         gc.freeze()
 
 

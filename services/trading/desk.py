@@ -166,7 +166,12 @@ class Desk:
         answer: asyncio.Future[Outcome | bytes] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(login, asked, own, answer))
         self._due.set()
-        return await answer
+        try:
+            return await answer
+        finally:
+            # A refusal's traceback holds this frame, and the future the refusal: only the collector finds
+            # them, and what it has looked at once stays (``keep_survivors``).
+            del answer
 
     async def account(self, login: int) -> Account:
         """An account as committed; UserUnknown where there is none."""
@@ -410,10 +415,10 @@ class Desk:
             if isinstance(e, Undecided):
                 metrics.defects.inc()
                 log.error("command not decided", login=waiter.login, exc_info=e)
-            waiter.result = e
+            waiter.result = e.with_traceback(None)  # its frames hold the waiter
             return None
         refusal = decision.outcome.refusal
-        waiter.result = refusal if refusal is not None else decision.outcome
+        waiter.result = decision.outcome if refusal is None else refusal.with_traceback(None)
         self._intake.corrected(decision)
         return decision if decision.outcome.events else None
 

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from libs.common.memory import keep_survivors, settle
+from libs.common.memory import NEW_MAX, keep_survivors, settle
 
 
 class Node:
@@ -40,7 +40,7 @@ def test_what_is_held_is_looked_at_once_and_goes_when_it_is_dropped() -> None:
     assert (gc.get_threshold(), len(gc.callbacks)) == before
 
 
-def test_cycles_that_are_dropped_before_a_full_collection_are_found() -> None:
+def test_cycles_that_are_dropped_before_a_collection_are_found() -> None:
     with keep_survivors():
         one, _ = pair()
         gone = weakref.ref(one)
@@ -49,20 +49,11 @@ def test_cycles_that_are_dropped_before_a_full_collection_are_found() -> None:
         assert gone() is None
 
 
-def test_full_collections_come_by_themselves_and_what_was_settled_does_not_put_them_off() -> None:
-    full = []
-
-    def note(phase: str, info: dict[str, int]) -> None:
-        if phase == "stop" and info["generation"] == 2:
-            full.append(info)
-
-    before = [Node() for _ in range(50_000)]  # a quarter of these is what a full collection would wait for
+def test_what_is_new_is_looked_at_by_itself_and_then_kept() -> None:
     with keep_survivors():
         settle()
-        gc.callbacks.append(note)
-        try:
-            more = [Node() for _ in range(10_000)]
-        finally:
-            gc.callbacks.remove(note)
-    assert full
-    assert len(before) + len(more) == 60_000
+        before = gc.get_freeze_count()
+        held = [Node() for _ in range(10 * NEW_MAX)]
+        assert gc.get_freeze_count() - before >= 9 * NEW_MAX
+        assert gc.get_count()[0] <= NEW_MAX + 1
+    assert len(held) == 10 * NEW_MAX
