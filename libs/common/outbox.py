@@ -37,6 +37,7 @@ WINDOW = 4_000  # facts looked at together: they are marked by one statement
 BATCH = 1_000  # facts of a stream published together: what JetStream takes at once, for one sync of its disk
 COPY_FROM = 500  # facts of one call from which on COPY is worth its two round trips more
 POLL_S = 1.0
+PACE_S = 0.02  # rounds begin so far apart at least: each costs four syncs of a stream, however few its facts
 HELD_S_MAX = 2.0  # how long facts wait for those who hold the relay back, until it has caught up
 RETRY_S_MAX = 10.0
 FORGET_EVERY_S = 60.0
@@ -124,6 +125,7 @@ class Relay:
         self._free = asyncio.Event()  # nobody holds it back
         self._free.set()
         self._held_s = 0.0  # since it had caught up
+        self._round_s = -PACE_S  # when the last round began
         self._signal = outbox_due_of(schema)
         self._listening: Subscription | None = None
         self._forgotten_s = 0.0
@@ -253,6 +255,8 @@ class Relay:
                 await self._mark(connection, taken)
                 taken = []
                 await self._wait_free(connection)
+            if not after:
+                await self._pace()
             self._due.clear()
             rows = await connection.fetch(self._sql["due"], WINDOW, after)
             taken = await self._publish(connection, rows, taken)
@@ -266,6 +270,13 @@ class Relay:
             elif not self._due.is_set():
                 self._held_s = 0.0
                 return
+
+    async def _pace(self) -> None:
+        """The first fact after a while goes out at once, those that follow it closely together."""
+        wait_s = self._round_s + PACE_S - self._clock.monotonic_s()
+        if wait_s > 0 and not self._stopping:
+            await asyncio.sleep(wait_s)
+        self._round_s = self._clock.monotonic_s()
 
     def _is_held(self) -> bool:
         return not self._free.is_set() and not self._stopping and self._held_s < HELD_S_MAX
