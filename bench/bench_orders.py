@@ -2,19 +2,18 @@
 
 Both sides answer the same message on the same nats-server and the same durable PostgreSQL, each alone on
 a core with the load on the other; PostgreSQL and nats-server go where there is room. *hot* is two accounts,
-*spread* a thousand, each with as many orders under way at once. Latency is ours at half the rate it reached;
-beside it, in the same minutes, what this disk takes to commit a single row while nobody else writes.
+*spread* a thousand, each with as many orders under way at once. Latency is ours at half the rate it reached,
+in windows of some seconds, from the moment an order was due; beside it, in the same seconds, what a sync of
+one page took somebody who does nothing else on this disk. A disk that stalls stalls every commit.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-import asyncpg
-
+from bench.disk_probe import DiskProbe
 from bench.runner import Child, Comparison, Cores, conditions, cpu_s, folder, spread, table, write_results
 from bench.servers import nats_server, postgres_server, service
 from libs.common.clock import SystemClock
@@ -27,7 +26,7 @@ TIMES = {"hot: 2 accounts": 4.0, "spread: 1,000 accounts": 2.0}
 OUTSTANDING = 256
 NAIVE_LATE = 0.02  # of the naive handler's orders may come too late to be acked
 P99_MS_MAX = 25.0
-BARE_COMMITS = 400
+WINDOWS, WINDOW_S = 2, 4.0  # at half load, of each round
 FIGURES = {
     "acked per s": ",.0f",
     "p50 ms": ".1f",
@@ -50,16 +49,24 @@ def run(quick: bool) -> bool:
         answered = not any(half["refused"] for half in halves[case])  # who is refused does not wait
         for name, value, bound, held in (
             (f"{case}, times the naive handler", times, f"≥ {TIMES[case]:g}", times >= TIMES[case]),
-            (f"{case}, p99 in ms at half load", p99, f"≤ {P99_MS_MAX:g}", answered and p99 <= P99_MS_MAX),
+            (
+                f"{case}, p99 in ms at half load, median window",
+                p99,
+                f"≤ {P99_MS_MAX:g}",
+                answered and p99 <= P99_MS_MAX,
+            ),
         ):
             met[name] = held
             lines.append(f"| {name} | {value:.2f} | {bound} | {'yes' if held else '**no**'} |")
     lines += ["", *(__doc__ or "").splitlines()[2:-1], ""]
     for case, comparison in comparisons.items():
         lines += [f"## {case}", "", "min · median · max of the rounds.", "", table(comparison, FIGURES), ""]
-        figures = ("acked per s", "p50 ms", "p99 ms")
-        lines += [f"At half load: {_told(halves[case], figures)}.", ""]
-        lines += [f"A row alone: {_told(halves[case], ('commit p50 ms', 'commit p99 ms'))}.", ""]
+        figures = ("acked per s", "p50 ms", "p99 ms", "max ms")
+        lines += [f"At half load, {len(halves[case])} windows: {_told(halves[case], figures)}.", ""]
+        lines += [f"The disk meanwhile: {_told(halves[case], ('sync p50 ms', 'sync max ms'))}.", ""]
+        still = [half["p99 ms"] for half in halves[case] if half["sync max ms"] < P99_MS_MAX]
+        shown = " · ".join(f"{value:.1f}" for value in sorted(still)) or "none"
+        lines += [f"p99 of the {len(still)} windows in which no sync took {P99_MS_MAX:g} ms: {shown}.", ""]
     text = "\n".join(lines) + "\n"
     print(text)
     if not quick:
@@ -107,11 +114,10 @@ def measure(
                     comparisons[case].rounds[side].append(figures)
                     print(f"{case} · round {number} · {side}: {_shown(figures)}", flush=True)
                 rate = comparisons[case].rounds[OURS][-1]["acked per s"] / 2
-                half = load.ask({"side": OURS, "logins": list(accounts), "seconds": seconds, "rate": rate})
-                half.pop("last refusal")
-                half |= asyncio.run(bare_commits(dsns["admin"]))
-                halves[case].append(half)
-                print(f"{case} · round {number} · at half load: {_shown(half)}", flush=True)
+                for _ in range(WINDOWS):
+                    half = paced(load, place, list(accounts), rate)
+                    halves[case].append(half)
+                    print(f"{case} · round {number} · at half load: {_shown(half)}", flush=True)
     return comparisons, halves
 
 
@@ -130,18 +136,13 @@ def flood(load: Child, side: str, accounts: list[int], seconds: float, pid: int)
     return {**found, "server CPU µs per order": 1e6 * used / (found["acked per s"] * seconds)}
 
 
-async def bare_commits(dsn: str) -> dict[str, float]:
-    """How long this PostgreSQL on this disk takes to commit one row, one after another."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE TABLE IF NOT EXISTS public.bare (n bigint)")
-    took = []
-    for n in range(BARE_COMMITS):
-        begun = time.perf_counter()
-        await connection.execute("INSERT INTO public.bare VALUES ($1)", n)
-        took.append(1000 * (time.perf_counter() - begun))
-    await connection.close()
-    took.sort()
-    return {"commit p50 ms": took[len(took) // 2], "commit p99 ms": took[int(0.99 * len(took))]}
+def paced(load: Child, place: Path, accounts: list[int], rate: float) -> dict[str, float]:
+    """A window of ours at a rate, and what the disk did meanwhile."""
+    with DiskProbe(place) as disk:
+        found = load.ask({"side": OURS, "logins": accounts, "seconds": WINDOW_S, "rate": rate})
+    found.pop("last refusal")
+    took = sorted(disk.took_s)
+    return {**found, "sync p50 ms": 1000 * took[len(took) // 2], "sync max ms": 1000 * took[-1]}
 
 
 def _told(runs: list[dict[str, float]], figures: tuple[str, ...]) -> str:

@@ -109,6 +109,7 @@ async def main(config: dict[str, Any]) -> None:
             "last refusal": caller.last_refusal,
             "p50 ms": 1000 * times[len(times) // 2],
             "p99 ms": 1000 * times[int(len(times) * 0.99)],
+            "max ms": 1000 * times[-1],
             "load CPU share": (time.process_time() - cpu) / took,
         }
 
