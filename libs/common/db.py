@@ -176,14 +176,14 @@ class Database:
 
         Each sees the tables as they were before all of them; the order in which they are done is open. An
         error of one undoes all. Raises DatabaseUnavailable when nothing was done, OutcomeUnknown when the
-        server went away while it was asked.
+        server went away, or said nothing for too long, while it was asked.
         """
         sql = _joined(tuple((part.sql, len(part.args)) for part in parts))
         args = [arg for part in parts for arg in part.args]
         async with self.connection() as connection:
             try:
                 await connection.execute(sql, *args)
-            except _GONE as e:
+            except (*_GONE, TimeoutError) as e:
                 raise OutcomeUnknown(_WENT) from e
             except asyncpg.InterfaceError as e:  # also what misuse raises: that stays a defect
                 if _is_lost(connection):
