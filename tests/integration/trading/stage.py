@@ -269,7 +269,8 @@ class Stage:
             return  # a refusal, too, comes at the end of a turn
 
     async def later(self, seconds: float) -> None:
-        """Let time pass, and the clock act."""
+        """Let time pass, in which the facts so far go out, and the clock act."""
+        await wait_until(self.is_published)
         self.clock.advance(max(seconds, 2.0))
         await self.turn()
 
@@ -303,6 +304,10 @@ class Stage:
         """The frames pushed to the account's sockets."""
         window = await self.bus.history("PUSH", account_pushes(login), 0, 1_000)
         return [orjson.loads(stored.payload) for stored in window.entries]
+
+    async def is_published(self) -> bool:
+        """Whether every fact that is committed was published."""
+        return not await self.rows("SELECT FROM trading.outbox WHERE published_at IS NULL")
 
     async def rows(self, sql: str, *arguments: Any) -> list[tuple[Any, ...]]:
         """What a query gives."""
