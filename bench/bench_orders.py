@@ -58,7 +58,7 @@ def run(quick: bool) -> bool:
         ):
             met[name] = held
             lines.append(f"| {name} | {value:.2f} | {bound} | {'yes' if held else '**no**'} |")
-    lines += ["", *(__doc__ or "").splitlines()[2:-1], ""]
+    lines += ["", *(__doc__ or "").splitlines()[2:], ""]
     for case, comparison in comparisons.items():
         lines += [f"## {case}", "", "min · median · max of the rounds.", "", table(comparison, FIGURES), ""]
         figures = ("acked per s", "p50 ms", "p99 ms", "max ms")
