@@ -164,8 +164,6 @@ async def _run(
         async def bus_problem() -> str | None:
             return "; ".join(base.bus.problems()) or None
 
-        problems[:] = [bus_problem, *base_problems, *app.problems]
-
         async def health(ask: HealthAsk, call: Call) -> Health:
             found = await ask_all(problems)
             return Health(service=name, version=VERSION, started_ms=started_ms, problems=found)
@@ -186,6 +184,7 @@ async def _run(
             await callback()
         starting = None
         settle()
+        problems[:] = [bus_problem, *base_problems, *app.problems]  # who is told it is ready finds it serving
         log.info("service ready", metrics_port=probes.port, ready_ms=clock.now_ms() - started_ms)
         await stop.wait()
         log.info("service stopping", reason=failed[0] if failed else "signal")
