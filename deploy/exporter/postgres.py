@@ -15,7 +15,14 @@ from libs.common.db import load_queries
 
 _QUERIES = load_queries(Path(__file__).parent / "sql/postgres.sql")
 _TIMEOUT_S = 5.0
-_NO_ANSWER = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+# The last is what asyncpg says when the server's farewell came between two queries.
+_NO_ANSWER = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 _COUNTERS = {
     "xact_commit": ("tradewind_postgres_commits", "Transactions committed"),
     "xact_rollback": ("tradewind_postgres_rollbacks", "Transactions rolled back"),
