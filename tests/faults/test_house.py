@@ -270,7 +270,7 @@ async def trouble(folder: Path, seed: int, victims: list[str], alerts: int, calm
 
 @pytest.mark.timeout(240)
 async def test_nothing_is_lost_or_done_twice_when_processes_die(tmp_path: Path) -> None:
-    seed = random.SystemRandom().randrange(10**6)
+    seed = 23  # PostgreSQL, NATS and trading; the long run draws another one every time
     victims = random.Random(seed).sample(EVERYBODY, 3)
     await trouble(tmp_path, seed, victims, alerts=40, calm=1)
 
@@ -278,7 +278,7 @@ async def test_nothing_is_lost_or_done_twice_when_processes_die(tmp_path: Path) 
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_nothing_is_lost_or_done_twice_in_a_long_run(tmp_path: Path) -> None:
-    seed = 20
+    seed = random.SystemRandom().randrange(10**6)
     chance = random.Random(seed)
     victims = [victim for _ in range(4) for victim in chance.sample(EVERYBODY, len(EVERYBODY))]
     await trouble(tmp_path, seed, victims, alerts=1_000, calm=4)
