@@ -11,18 +11,10 @@ from typing import Any
 import asyncpg
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from libs.common.db import load_queries
+from libs.common.db import NO_ANSWER, load_queries
 
 _QUERIES = load_queries(Path(__file__).parent / "sql/postgres.sql")
 _TIMEOUT_S = 5.0
-# The last is what asyncpg says when the server's farewell came between two queries.
-_NO_ANSWER = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-)
 _COUNTERS = {
     "xact_commit": ("tradewind_postgres_commits", "Transactions committed"),
     "xact_rollback": ("tradewind_postgres_rollbacks", "Transactions rolled back"),
@@ -66,7 +58,7 @@ class PostgresMetrics:
         """Give the connection back."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(*_NO_ANSWER):
+            with suppress(*NO_ANSWER):
                 await connection.close(timeout=_TIMEOUT_S)
 
     async def _ask_again(self) -> dict[str, list[Any]] | None:
@@ -78,7 +70,7 @@ class PostgresMetrics:
                         self._dsn, timeout=_TIMEOUT_S, command_timeout=_TIMEOUT_S
                     )
                 return {name: await self._connection.fetch(sql) for name, sql in _QUERIES.items()}
-            except _NO_ANSWER:
+            except NO_ANSWER:
                 if self._connection is not None:
                     self._connection.terminate()
                     self._connection = None

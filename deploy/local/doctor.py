@@ -21,7 +21,7 @@ from deploy.local.services import has_schema
 from deploy.local.settings import Settings
 from deploy.local.stack_state import StackState, admin_dsn, cli_bus_url, read_state
 from libs.common.clock import SystemClock
-from libs.common.db import load_queries
+from libs.common.db import NO_ANSWER, load_queries
 from libs.common.service import VERSION
 
 _QUERIES = load_queries(Path(__file__).parent / "sql/doctor.sql")
@@ -305,7 +305,7 @@ async def _ask(patient: Patient, query: str, service: str = "") -> Sequence[Any]
             await connection.close()
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         raise Unsound(f"{service} has no schema yet: {_START}") from None
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+    except NO_ANSWER as e:
         raise Unsound(f"PostgreSQL can't be used ({' '.join(str(e).split()) or type(e).__name__})") from e
 
 

@@ -170,8 +170,7 @@ class Supervisor:
         return Addresses(databases=dsns, buses=bus.urls, metrics=metrics), stack_keys
 
     async def _migrate(self, database: Database, passwords: Mapping[str, str]) -> dict[str, str]:
-        import asyncpg
-
+        from libs.common.db import NO_ANSWER
         from libs.common.migrate import MigrationFailed, migrate_all
         from libs.common.roles import ensure_roles
 
@@ -181,7 +180,7 @@ class Supervisor:
             await migrate_all(database.dsn, self._with_schema, self._say_migration)
         except MigrationFailed as e:
             raise StartRefused(str(e)) from e
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as e:
+        except (*NO_ANSWER, ValueError) as e:
             raise StartRefused(f"{what} can't be used: {_one_line(e)}") from e
         return dsns
 

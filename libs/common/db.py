@@ -98,6 +98,9 @@ _GONE = (
     asyncpg.InternalClientError,  # what asyncpg says when the server's farewell came between two queries
 )
 
+# Whatever a question to a server may end in that is away, going or broken: for those who ask again later.
+NO_ANSWER = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 _WENT = "the database went away during a commit"
 
 # Whether the connection now going back to its pool holds nothing that must be reset. The release runs in
@@ -195,7 +198,7 @@ class Database:
         try:
             async with self.pool.acquire(timeout=2) as connection:
                 await connection.fetchval("SELECT 1", timeout=2)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+        except NO_ANSWER as e:
             return f"postgres: {type(e).__name__}"
         return None
 
@@ -223,5 +226,5 @@ async def open_database(
     finally:
         try:
             await pool.close()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except NO_ANSWER:
             pool.terminate()

@@ -27,7 +27,7 @@ import asyncpg
 import structlog
 from prometheus_client import Gauge
 
-from libs.common.db import Connection, Database, Part, load_queries
+from libs.common.db import NO_ANSWER, Connection, Database, Part, load_queries
 from libs.common.errors import ServiceUnavailable
 
 log = structlog.get_logger()
@@ -142,7 +142,7 @@ class Lease:
             return
         try:
             await self._connection.execute(self._sql["give_up"], self._partition, self.epoch)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+        except NO_ANSWER as e:
             log.warning("lease not given up", service=self._schema, error=f"{type(e).__name__}: {e}")
         await self._drop()
 
@@ -161,7 +161,7 @@ class Lease:
             await connection.fetch(self._sql["end_paused"], self._partition, gone)
             if not gone:
                 await connection.fetchval(self._sql["lock_life"], self._partition)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+        except NO_ANSWER as e:
             log.warning("lease not taken yet", service=self._schema, error=f"{type(e).__name__}: {e}")
             await self._drop()
             return False
@@ -200,7 +200,7 @@ class Lease:
                     break
             except asyncpg.LockNotAvailableError:
                 continue  # somebody is about to take it: the next time says who has it
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+            except NO_ANSWER as e:
                 log.warning("lease not renewed", service=self._schema, error=f"{type(e).__name__}: {e}")
                 await self._drop()
         log.error("lease lost", service=self._schema, partition=self._partition, epoch=self.epoch)

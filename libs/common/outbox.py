@@ -41,6 +41,7 @@ PACE_S = 0.02  # rounds begin so far apart at least: each costs four syncs of a 
 HELD_S_MAX = 2.0  # how long facts wait for those who hold the relay back, until it has caught up
 RETRY_S_MAX = 10.0
 FORGET_EVERY_S = 60.0
+FORGET_PIECE = 10_000  # rows that are forgotten at once
 
 _COPIED = ("event_id", "stream", "subject", "payload", "traceparent")
 
@@ -378,8 +379,10 @@ class Relay:
         now_s = self._clock.monotonic_s()
         if now_s - self._forgotten_s >= FORGET_EVERY_S:
             self._forgotten_s = now_s
-            await connection.execute(self._sql["forget_published"])
-            await connection.execute(self._sql["forget_claims"])
+            for query in ("forget_published", "forget_claims"):
+                gone = await connection.execute(self._sql[query], FORGET_PIECE)
+                if gone == f"DELETE {FORGET_PIECE}":
+                    self._forgotten_s = now_s - FORGET_EVERY_S + POLL_S  # there is more
 
 
 def _entry(row: Record) -> Entry:

@@ -18,10 +18,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import asyncpg
 import structlog
 
-from libs.common.db import Database, load_queries
+from libs.common.db import NO_ANSWER, Database, load_queries
 from libs.common.errors import AppError, ConfigInvalid
 from libs.common.lease import POLL_S, TTL_S, Lease
 
@@ -97,7 +96,7 @@ class Partitions(Generic[T]):
             try:
                 async with self._database.connection() as connection:
                     await connection.execute(self._sql["leave"], self._member)
-            except (AppError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+            except (AppError, *NO_ANSWER) as e:
                 log.warning("member not taken away", service=self._schema, error=f"{type(e).__name__}: {e}")
 
     async def problem(self) -> str | None:
@@ -116,7 +115,7 @@ class Partitions(Generic[T]):
     async def _look_patiently(self, *, act: bool) -> None:
         try:
             members, leases = await self._look()
-        except (AppError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+        except (AppError, *NO_ANSWER) as e:
             log.warning("partitions not seen", service=self._schema, error=f"{type(e).__name__}: {e}")
             return
         held = {n for n, (kept, lives) in leases.items() if kept and lives}

@@ -41,15 +41,17 @@ SELECT id, event_id, stream, subject, payload, traceparent, stream_seq
 
 -- name: forget_published
 -- Remove what was published more than a day ago, of the oldest published; a bounded piece at a time.
+-- $1 how many
 DELETE FROM {schema}.outbox
- WHERE id IN (SELECT id FROM {schema}.outbox WHERE published_at IS NOT NULL ORDER BY id LIMIT 10000)
+ WHERE id IN (SELECT id FROM {schema}.outbox WHERE published_at IS NOT NULL ORDER BY id LIMIT $1)
    AND published_at < now() - interval '24 hours';
 
 -- name: forget_claims
--- Remove claims older than the longest time a stream keeps a fact.
+-- Remove claims older than the longest time a stream keeps a fact; a bounded piece at a time.
+-- $1 how many
 DELETE FROM {schema}.inbox
  WHERE (consumer, event_id) IN (SELECT consumer, event_id FROM {schema}.inbox
-               WHERE claimed_at < now() - interval '8 days' ORDER BY claimed_at LIMIT 10000);
+               WHERE claimed_at < now() - interval '8 days' ORDER BY claimed_at LIMIT $1);
 
 -- name: age
 -- Seconds the oldest unpublished fact has been waiting, and how many wait.

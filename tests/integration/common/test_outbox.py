@@ -363,6 +363,26 @@ async def test_only_what_was_published_more_than_a_day_ago_is_forgotten(database
         )
         for login, hours in ((2, 25), (3, 23), (4, 30)):  # the first waits for its stream
             await tx.execute(sql, f"event-{login}", hours)
-        await tx.execute(outbox_module._SQL["forget_published"].format(schema="auth"))
+        await tx.execute(outbox_module._SQL["forget_published"].format(schema="auth"), 10)
         kept = await tx.fetch("SELECT event_id FROM auth.outbox ORDER BY id")
     assert [row["event_id"] for row in kept] == ["event-1", "event-3"]
+
+
+async def test_what_is_old_is_forgotten_piece_by_piece_until_nothing_old_is_left(
+    database: MakeDatabase, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "FORGET_PIECE", 2)
+    monkeypatch.setattr(outbox_module, "POLL_S", 0.02)
+    auth = await database("auth")
+    async with relaying(auth, bus) as relay:
+        await commit(auth, relay, *range(1, 8))
+        await wait_until(lambda: ids_equal(bus, [f"event-{n}" for n in range(1, 8)]))
+    async with auth.transaction() as tx:
+        await tx.execute("UPDATE auth.outbox SET published_at = now() - interval '2 days'")
+
+    async def is_empty() -> bool:
+        async with auth.connection() as connection:
+            return await connection.fetchval("SELECT count(*) FROM auth.outbox") == 0
+
+    async with relaying(auth, bus):
+        await wait_until(is_empty)
