@@ -77,6 +77,9 @@ class Writer:
         self._flushing: asyncio.Task[bool] | None = None
         self._stop = asyncio.Event()
         self.generation = 0  # of what ``overlay`` no longer holds
+        # Asked at each scrape: right after a flush, where it would be easiest to set, both are always 0.
+        metrics.CANDLE_BACKLOG.set_function(self.backlog)
+        metrics.CANDLE_LAG.set_function(self.lag_s)
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────
 
@@ -115,12 +118,11 @@ class Writer:
             except Exception as e:
                 failures += 1
                 log.warning("candles not stored yet", error=f"{type(e).__name__}: {e}")
-            self._measure()
 
-    def _measure(self) -> None:
-        metrics.CANDLE_BACKLOG.set(self.backlog())
+    def lag_s(self) -> float:
+        """Seconds since the last moment that is stored whole; 0 when nothing waits."""
         behind = self._waiting or any(line.changed for line in self._desk.book.lines.values())
-        metrics.CANDLE_LAG.set(self._clock.monotonic_s() - self._stored_s if behind else 0)
+        return self._clock.monotonic_s() - self._stored_s if behind else 0.0
 
     def backlog(self) -> int:
         """Closed candles that wait to be stored."""
@@ -150,11 +152,12 @@ class Writer:
         ``marks`` are further cursors, by name. False when there was nothing to store.
         """
         async with self._lock:
+            begun_s = self._clock.monotonic_s()
             batch = self._take()
             whole = {**batch.rows, **rows} if rows else batch.rows
             if not batch and not whole and not blocks and not marks:
+                self._stored_s = begun_s
                 return False
-            begun_s = self._clock.monotonic_s()
             async with self._database.transaction() as tx:
                 for block in blocks:
                     await self._store.upsert_block(tx, block)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from libs.common import subjects
 from libs.common.bus_nats import NatsBus
@@ -168,3 +170,30 @@ async def test_where_candles_came_from_is_kept(rig: Rig, market_database: Databa
             "WHERE c.open_ms = 0 OR c.timeframe = 1 ORDER BY c.open_ms"
         )
     assert [tuple(row) for row in rows] == [("import", 7), ("manual", 1)]
+
+
+async def test_what_waits_to_be_stored_says_how_long(
+    rig: Rig, market_database: Database, eventually: Any
+) -> None:
+    def lag_s() -> float:
+        told = REGISTRY.get_sample_value("tradewind_market_candle_write_lag_seconds")
+        assert told is not None
+        return told
+
+    def later_s() -> float:
+        rig.clock.advance(1)
+        return lag_s()
+
+    await rig.quote("EURUSD", 1.1, 1.2)
+    await eventually(lambda: lag_s() == 0)
+    rig.clock.advance(3600)  # nobody waits in a market that says nothing
+    assert lag_s() == 0
+    async with market_database.transaction() as tx:
+        await tx.execute("LOCK TABLE market.candle IN SHARE MODE")
+        put = asyncio.create_task(rig.quote("EURUSD", 1.2, 1.3))  # answered when it is stored
+        await eventually(lambda: later_s() > 0)
+        waited_s = lag_s()
+        rig.clock.advance(7)
+        assert lag_s() == waited_s + 7
+    await put
+    await eventually(lambda: lag_s() == 0)
