@@ -12,6 +12,7 @@ Stores take the caller's connection; services open the transaction.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from libs.common.errors import OutcomeUnknown, ServiceUnavailable
 
 Connection: TypeAlias = Any  # asyncpg.Connection or its pool proxy
 Record: TypeAlias = Any
+
+CLOSE_S = 10.0  # how long a pool waits at its end for connections somebody still uses
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _ARGUMENT = re.compile(r"\$(\d+)")
@@ -207,7 +210,7 @@ class Database:
 async def open_database(
     dsn: str, *, application: str, connections_max: int = 8, connections_min: int = 1
 ) -> AsyncIterator[Database]:
-    """The service's pool; closed at the end, with a bound on waiting for queries under way."""
+    """The service's pool; closed at the end, when every connection is back or after ``CLOSE_S``."""
     pool = await asyncpg.create_pool(
         dsn,
         min_size=connections_min,
@@ -225,6 +228,7 @@ async def open_database(
         yield Database(pool)
     finally:
         try:
-            await pool.close()
-        except NO_ANSWER:
+            async with asyncio.timeout(CLOSE_S):
+                await pool.close()
+        except (*NO_ANSWER, TimeoutError):
             pool.terminate()

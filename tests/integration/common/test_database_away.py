@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from libs.common import db
 from libs.common.db import DatabaseUnavailable, Part, open_database
 from libs.common.errors import OutcomeUnknown, Retry
 from tests.conftest import wait_until
@@ -114,3 +115,23 @@ async def test_a_mistake_of_ours_stays_a_defect(own_postgres: PostgresServer) ->
         with pytest.raises(asyncpg.UndefinedTableError):
             async with database.transaction() as tx:
                 await tx.execute("SELECT * FROM nothing")
+
+
+async def test_who_never_gives_a_connection_back_does_not_hold_up_the_end(
+    own_postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(db, "CLOSE_S", 0.1)
+    async with open_database(own_postgres.dsn, application="lost") as database:
+        kept = await database.pool.acquire()
+        assert await kept.fetchval("SELECT 1") == 1
+    with pytest.raises(asyncpg.InterfaceError):
+        await kept.fetchval("SELECT 1")
+    other = await asyncpg.connect(own_postgres.dsn)
+
+    async def gone() -> bool:
+        return not await other.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lost'"
+        )
+
+    await wait_until(gone)
+    await other.close()
