@@ -51,12 +51,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A fact to append: its subject, body, id (for de-duplication) and further headers."""
+    """A fact to append: its subject, body, id and further headers.
+
+    Of what has an id a stream keeps one; what has none ("") is no fact, and kept as often as it is sent.
+    """
 
     subject: str
     payload: bytes
     event_id: str
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def all_headers(self) -> dict[str, str]:
+        """Its own headers, and its id if it has one."""
+        return {**self.headers, HEADER_ID: self.event_id} if self.event_id else {**self.headers}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +185,7 @@ class Bus(Protocol):
         ...
 
     async def append(self, stream: str, entries: Sequence[Entry]) -> list[int]:
-        """Write facts durably and in order; the seq of each. A known id keeps its first seq."""
+        """Write durably and in order, many at once; the seq of each. A known id keeps its first seq."""
         ...
 
     async def consume(self, consumer: Consumer, handler: ConsumeHandler) -> Subscription:

@@ -28,7 +28,8 @@ def batch_bytes(entries: Sequence[Entry], batch: str) -> bytes:
         if entry.headers is not headers:  # very many may share theirs
             headers = entry.headers
             own = "".join(f"{k}: {_value(v)}\r\n" for k, v in headers.items())
-        head = f"NATS/1.0\r\n{own}{HEADER_ID}: {_value(entry.event_id)}\r\n{mark}{number}\r\n\r\n".encode()
+        event_id = f"{HEADER_ID}: {_value(entry.event_id)}\r\n" if entry.event_id else ""
+        head = f"NATS/1.0\r\n{own}{event_id}{mark}{number}\r\n\r\n".encode()
         size = len(head)
         parts.append(
             b"HPUB %b %d %d\r\n%b%b\r\n" % (subject.encode(), size, size + len(payload), head, payload)

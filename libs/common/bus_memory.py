@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from libs.common.bus import (
-    HEADER_ID,
     NO_HEADERS,
     Ack,
     Call,
@@ -131,16 +130,20 @@ class MemoryBus:
 
     async def append(self, stream: str, entries: Sequence[Entry]) -> list[int]:
         held = self.server.streams[stream]
+        seqs: list[int] = []
         for entry in entries:
             if entry.event_id in held.ids:
+                seqs.append(held.ids[entry.event_id])
                 continue
-            held.ids[entry.event_id] = len(held.messages) + 1
-            headers = {**entry.headers, HEADER_ID: entry.event_id}
-            held.messages.append(Stored(len(held.messages) + 1, entry.subject, entry.payload, headers))
+            seqs.append(len(held.messages) + 1)
+            if entry.event_id:
+                held.ids[entry.event_id] = seqs[-1]
+            headers = entry.all_headers()
+            held.messages.append(Stored(seqs[-1], entry.subject, entry.payload, headers))
             await self.publish(entry.subject, entry.payload, headers)
         for event in held.arrived:
             event.set()
-        return [held.ids[entry.event_id] for entry in entries]
+        return seqs
 
     async def again(self, durable: str, inbound: Inbound) -> str | None:
         found = self.consumers.get(durable)

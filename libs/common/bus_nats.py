@@ -26,7 +26,6 @@ from nats.aio.msg import Msg
 from libs.common import bus_requests
 from libs.common.bus import (
     HEADER_ERROR,
-    HEADER_ID,
     NO_HEADERS,
     Call,
     ConsumeHandler,
@@ -173,9 +172,7 @@ class NatsBus:
             "Nats-Batch-Sequence": str(len(entries)),
             "Nats-Batch-Commit": "1",
         }
-        reply = await self._jetstream(
-            last.subject, last.payload, {**last.headers, HEADER_ID: last.event_id, **marks}
-        )
+        reply = await self._jetstream(last.subject, last.payload, {**last.all_headers(), **marks})
         if "error" not in reply:
             return list(range(reply["seq"] - len(entries) + 1, reply["seq"] + 1))
         if reply["error"].get("err_code") == DUPLICATE_IN_BATCH:
@@ -185,7 +182,7 @@ class NatsBus:
     async def _append_singly(self, entries: Sequence[Entry]) -> list[int]:
         """Publish one by one without waiting in between: a stream takes them in the order sent."""
         replies = await asyncio.gather(
-            *(self._jetstream(e.subject, e.payload, {**e.headers, HEADER_ID: e.event_id}) for e in entries)
+            *(self._jetstream(e.subject, e.payload, e.all_headers()) for e in entries)
         )
         for reply in replies:
             if "error" in reply:

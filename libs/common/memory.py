@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-NEW_MAX = 2_000  # new containers until they are looked at, which takes about a microsecond each
+NEW_MAX = 500  # new containers until they are looked at, with what they hold: a millisecond or two, at most
 
 
 def settle() -> None:

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from libs.common.bus import Bus
+from libs.common.bus import Bus, Entry
 from libs.common.clock import Clock
 from libs.common.db import Database
 from libs.common.errors import AppError, InternalError, OutcomeUnknown, ServiceUnavailable
 from libs.common.lease import LeaseLost
 from libs.common.messages.market import GroupList, GroupViewAsk, Quote, SymbolList
-from libs.common.subjects import GROUP_LIST, GROUP_VIEW, SYMBOL_LIST
+from libs.common.subjects import GROUP_LIST, GROUP_VIEW, PUSH_STREAM, SYMBOL_LIST
 from libs.common.tick_reader import Batch, TickReader, in_time
 from services.trading import commands as c
 from services.trading import metrics
@@ -35,7 +35,7 @@ from services.trading.armed import Place
 from services.trading.draft import Outcome
 from services.trading.errors import IdempotencyMismatch, UserUnknown
 from services.trading.extras_store import ExtrasStore
-from services.trading.floating import Floating
+from services.trading.floating import Floating, Frame
 from services.trading.floor import Decision, Floor, Undecided
 from services.trading.intake import Intake
 from services.trading.links import ORDERS_MAX
@@ -105,6 +105,7 @@ class Desk:
         self._floor = Floor(self._markets, writer.orders.take)
         self._intake = Intake(bus, clock, self._markets, lambda: self._floor)
         self._floating = Floating()
+        self._telling: asyncio.Task[None] | None = None  # floating values that are on their way
         self._committed: dict[int, Account] = {}
         self._waiting: list[_Waiting] = []
         self._held: list[Batch] = []  # ticks of before that wait for those of other symbols
@@ -144,6 +145,9 @@ class Desk:
     async def close(self) -> None:
         """Hear nothing more and write how far ticks were judged."""
         await self._reader.stop()
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)
         seen = self._intake.dirty()
         if seen and not self._state:
             try:
@@ -457,12 +461,22 @@ class Desk:
     async def _afterwards(self, decisions: Sequence[Decision], now_s: float) -> None:
         """What is nobody's fact: floating values, numbers for the operator, ids nobody may ask for again."""
         metrics.open_orders.set(len(self._floor.owners))
-        for subject, payload in self._floating.frames(self._floor, decisions, now_s):
-            await self._bus.publish(subject, payload)
+        self._floating.note(self._floor, decisions, now_s)
+        if self._telling is None or self._telling.done():
+            frames = self._floating.frames(self._floor, now_s)
+            self._telling = asyncio.create_task(self._tell(frames), name="floating") if frames else None
         if now_s - self._forgot_s >= FORGET_S:
             self._forgot_s = now_s
             async with self._database.connection() as connection:
                 await self._store.forget_client_orders(connection, self._clock.now_ms() - KEPT_MS)
+
+    async def _tell(self, frames: Sequence[Frame]) -> None:
+        """One batch: a stream syncs its disk once for it, and for every push that comes by itself."""
+        try:
+            await self._bus.append(PUSH_STREAM, [Entry(f.subject, f.payload, "") for f in frames])
+        except AppError as e:
+            log.warning("floating values not told", error=str(e))
+            self._floating.lost(frames)
 
     async def _failed(self, waiting: Sequence[_Waiting], error: Exception) -> None:
         """Answer that it failed, and build everything again from the tables."""

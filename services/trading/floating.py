@@ -5,11 +5,14 @@ that no floating frame overtakes the fact that it is open. The account's other o
 wait, however often it trades; once no facts are on their way any more they are told again, for a fact may
 have come after a newer floating frame. At most so many accounts and orders are told in a second, in turn;
 whose profit has not moved is passed over.
+
+``note`` every turn, ``frames`` whenever they can be sent; ``lost`` when they could not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from libs.common.bus import encode
 from libs.common.subjects import BALANCE_PUSH, TRADE_PUSH
@@ -27,6 +30,14 @@ ORDERS_MAX = 500
 _QUIET_S = 1.0  # after a fact of the order
 
 
+class Frame(NamedTuple):
+    """A push: about whom, where to, and its bytes."""
+
+    login: int
+    subject: str
+    payload: bytes
+
+
 class Floating:
     """See the module's text."""
 
@@ -37,18 +48,18 @@ class Floating:
         self._again: set[int] = set()  # logins told while facts were on their way
         self._next_s = 0.0
         self._from = 0  # the login to begin with
-        self._places: dict[int, int] = {}  # login → how many of its very many orders were told
+        # login → how many of its very many orders were told, and its profit when the first was
+        self._passes: dict[int, tuple[int, int]] = {}
 
-    def frames(self, floor: Floor, decisions: Sequence[Decision], now_s: float) -> list[tuple[str, bytes]]:
-        """(subject, frame) of what is due now."""
-        self._note(floor, decisions, now_s)
+    def frames(self, floor: Floor, now_s: float) -> list[Frame]:
+        """What is due now."""
         if now_s < self._next_s:
             return []
         self._next_s = now_s + EVERY_S
         self._facts_s = {login: at for login, at in self._facts_s.items() if now_s - at < _QUIET_S}
         self._orders_s = {order: at for order, at in self._orders_s.items() if now_s - at < _QUIET_S}
         due = self._due(floor)
-        found: list[tuple[str, bytes]] = []
+        found: list[Frame] = []
         orders = 0
         for login in due[:ACCOUNTS_MAX]:
             if orders >= ORDERS_MAX:
@@ -56,10 +67,11 @@ class Floating:
                 break
             account = floor.accounts[login]
             market = floor.market_of(account)
-            part, is_whole = self._part(account)
-            told = [trade for trade in part if trade.order not in self._orders_s]
-            if is_whole and len(told) == len(part):  # else the rest is due next, whether prices move or not
-                self._told[login] = floor.revaluer.profit(login)
+            told = [
+                trade
+                for trade in self._part(account, floor.revaluer.profit(login))
+                if trade.order not in self._orders_s
+            ]
             if login in self._facts_s:
                 self._again.add(login)
             else:
@@ -67,16 +79,22 @@ class Floating:
             subject = TRADE_PUSH.at(login=login)
             for trade in told:
                 orders += 1
-                found.append((subject, encode(trade_frame(trade, account, market, Change.UPDATE.value))))
-            numbers = floor.numbers(account)
-            found.append((BALANCE_PUSH.at(login=login), encode(balance_frame(account, numbers))))
+                frame = encode(trade_frame(trade, account, market, Change.UPDATE.value))
+                found.append(Frame(login, subject, frame))
+            numbers = encode(balance_frame(account, floor.numbers(account)))
+            found.append(Frame(login, BALANCE_PUSH.at(login=login), numbers))
         else:
             self._from = due[ACCOUNTS_MAX] if len(due) > ACCOUNTS_MAX else 0
         metrics.floating.inc(len(found))
         return found
 
-    def _note(self, floor: Floor, decisions: Sequence[Decision], now_s: float) -> None:
+    def lost(self, frames: Iterable[Frame]) -> None:
+        """These could not be sent: their accounts are told again."""
+        self._again.update(frame.login for frame in frames)
+
+    def note(self, floor: Floor, decisions: Sequence[Decision], now_s: float) -> None:
         """Facts were written about these accounts and orders."""
+        whole: set[int] = set()  # whose profit as told has every decision in it
         for account, outcome in decisions:
             login = account.login
             self._facts_s[login] = now_s
@@ -85,21 +103,31 @@ class Floating:
                     self._orders_s[trade.order] = now_s
             if not account.books:
                 self._told.pop(login, None)
+                self._passes.pop(login, None)
                 self._again.discard(login)
-            elif login in self._told:  # what opened was told with its profit by its fact
-                self._told[login] += floor.revaluer.profit_of(account, _opened(outcome.events))
-            else:
+            elif login not in self._told:
                 self._told[login] = floor.revaluer.profit(login)
+                whole.add(login)
+            elif login not in whole:  # what opened was told with its profit by its fact
+                profit = floor.revaluer.profit_of(account, _opened(outcome.events))
+                self._told[login] += profit
+                if login in self._passes:
+                    told, before = self._passes[login]
+                    self._passes[login] = told, before + profit
 
-    def _part(self, account: Account) -> tuple[list[Trade], bool]:
-        """The positions to tell now, a second's worth of them, and whether the account is through."""
-        held = list(account.positions())
-        begin = self._places.pop(account.login, 0)
+    def _part(self, account: Account, profit: int) -> list[Trade]:
+        """The positions to tell now, a second's worth of them.
+
+        Who is told in several parts is told again when its profit moved since the first.
+        """
+        login, held = account.login, list(account.positions())
+        begin, before = self._passes.pop(login, (0, profit))
         part = held[begin : begin + ORDERS_MAX]
-        is_whole = begin + len(part) >= len(held)
-        if not is_whole:
-            self._places[account.login] = begin + len(part)
-        return part, is_whole
+        if begin + len(part) < len(held):
+            self._passes[login] = begin + len(part), before
+        else:
+            self._told[login] = before
+        return part
 
     def _due(self, floor: Floor) -> list[int]:
         """Whose floating profit moved, ascending, beginning where the last second ended."""
@@ -109,6 +137,7 @@ class Floating:
             if account.books
             and (
                 (profit := floor.revaluer.profit(login)) != self._told.setdefault(login, profit)
+                or login in self._passes
                 or (login in self._again and login not in self._facts_s)
             )
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -207,6 +208,22 @@ class BusContract:
             await reader.consume(TRADING_ACCOUNTS, handle)
             await until(lambda: len(seen) == 10)
             assert seen == [f"id-{n}" for n in range(1, 11)]
+
+    async def test_what_has_no_id_is_kept_as_often_as_it_is_sent(self) -> None:
+        async with self.open_bus("auth") as owner, self.open_bus("trading") as reader:
+            seen: list[Inbound] = []
+
+            async def handle(inbound: Inbound) -> Ack:
+                seen.append(inbound)
+                return Ack.DONE
+
+            nameless = [replace(entry, event_id="") for entry in entries(3)]
+            seqs = [await owner.append("AUTH", sent) for sent in (nameless, nameless, nameless[:1])]
+            assert seqs == [[1, 2, 3], [4, 5, 6], [7]]
+            await reader.consume(TRADING_ACCOUNTS, handle)
+            await until(lambda: len(seen) == 7)
+            assert {i.event_id for i in seen} == {""}
+            assert seen[0].headers["traceparent"] == "t1"
 
     async def test_a_retry_comes_again_until_done(self) -> None:
         async with self.open_bus("auth") as owner, self.open_bus("trading") as reader:

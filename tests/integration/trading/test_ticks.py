@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,11 +12,13 @@ import pytest
 from msgspec.structs import replace
 
 import services.trading.floating
+from libs.common.bus import Entry
 from libs.common.bus_nats import NatsBus
 from libs.common.db import Database
+from libs.common.errors import OutcomeUnknown
 from libs.common.messages import trading_orders as m
 from libs.common.messages.trading import AccountAsk
-from libs.common.subjects import TRADING_NOTICE
+from libs.common.subjects import PUSH_STREAM, TRADING_NOTICE
 from services.trading.refusals import NoMoney, OffQuotes
 from tests.conftest import wait_until
 from tests.integration.trading.stage import LOGIN, MarketStand, Stage
@@ -157,6 +159,56 @@ async def test_floating_profit_is_told_however_often_the_account_trades(stage: S
     await stage.later(2)
     await stage.later(2)
     assert await floating(stage, held) == told, "prices stand still, and every fact has come"
+
+
+async def test_what_opened_together_and_did_not_move_is_told_by_its_facts_alone(stage: Stage) -> None:
+    await stage.account()
+    await asyncio.gather(*(stage.buy(volume=1) for _ in range(5)))
+    for _ in range(3):
+        await stage.later(2)
+    assert [f for f in await stage.pushes() if f[0] == "o" and f[17] == 1] == []
+
+
+async def test_what_moved_while_an_account_was_told_in_parts_is_told_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services.trading.floating, "ORDERS_MAX", 2)
+    await stage.account()
+    orders = [await stage.buy(volume=1) for _ in range(3)]
+    await stage.later(2)
+    await stage.quote("EURUSD", 1.102, 1.1021)
+    await stage.later(2)
+    await wait_until(partial(told_of, stage, orders, 2))
+    await stage.quote("EURUSD", 1.103, 1.1031)
+    for told in (3, 5, 6, 6):
+        await stage.later(2)
+        await wait_until(partial(told_of, stage, orders, told))
+    assert {(await floating(stage, order))[-1][15] for order in orders} == {2.9}
+
+
+async def test_floating_values_the_bus_did_not_take_are_told_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.account()
+    order = await stage.buy()
+    await stage.later(2)
+    taken = NatsBus.append
+
+    async def refuse(bus: NatsBus, stream: str, entries: Sequence[Entry]) -> list[int]:
+        if stream == PUSH_STREAM and not entries[0].event_id:
+            refused.append(entries[0])
+            raise OutcomeUnknown("no answer")
+        return await taken(bus, stream, entries)
+
+    refused: list[Entry] = []
+    monkeypatch.setattr(NatsBus, "append", refuse)
+    await stage.quote("EURUSD", 1.102, 1.1021)
+    await stage.later(2)
+    await wait_until(lambda: refused)
+    monkeypatch.setattr(NatsBus, "append", taken)
+    await stage.later(2)
+    await wait_until(lambda: floating(stage, order))
+    assert [f[15] for f in await floating(stage, order)] == [190.0]
 
 
 async def test_very_many_orders_of_one_account_are_told_in_turn(

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.bus import Entry, encode
+from libs.common.bus import HEADER_ID, Entry, encode
 from libs.common.db import Database, open_database
 from libs.common.errors import AppError, RemoteError
 from libs.common.messages import trading_extras as x
@@ -401,7 +401,7 @@ class Play:
         real = await self.numbers()
         frames: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for stored in self.world.server.streams["PUSH"].messages:
-            if stored.subject.startswith("trading.push.trade."):
+            if stored.subject.startswith("trading.push.trade.") and HEADER_ID in stored.headers:
                 frame = msgspec.json.decode(stored.payload)
                 frames[frame[2]].append((frame[1], frame[17]))
         for login in ACCOUNTS:

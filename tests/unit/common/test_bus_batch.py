@@ -22,7 +22,7 @@ ENTRIES = st.lists(
         Entry,
         st.lists(TOKEN, min_size=1, max_size=5).map(".".join),
         st.binary(max_size=300),
-        TOKEN,
+        TOKEN | st.just(""),
         st.dictionaries(TOKEN.filter(lambda key: key.isalnum()), VALUE, max_size=2),
     ),
     max_size=8,
@@ -42,7 +42,8 @@ def by_the_client(entries: list[Entry], batch: str) -> bytes:
         )
         for number, entry in enumerate(entries, start=1):
             marks = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-            headers = {**entry.headers, HEADER_ID: entry.event_id, **marks}
+            event_id = {HEADER_ID: entry.event_id} if entry.event_id else {}
+            headers = {**entry.headers, **event_id, **marks}
             await Client._send_publish(client, entry.subject, "", entry.payload, len(entry.payload), headers)
 
     asyncio.run(send())
