@@ -70,32 +70,24 @@ class Stripe:
         self._slots: dict[int, int] = {}
         self._owners: Ints | None = None
         self._reach = 1  # no volume and no open price is above these
-        self._columns: Ints = np.zeros((7, _FIRST), np.int64)
-        self._name_columns()
-
-    def _name_columns(self) -> None:
-        """Views of the columns: volumes are negative in ``_sold``, ``_cost`` is volume · open price."""
-        (
-            self._order,
-            self._rows,
-            self._open,
-            self._bought,
-            self._sold,
-            self._cost,
-            self.profit,
-        ) = self._columns
+        # Volumes are negative in ``_sold``, ``_cost`` is volume · open price.
+        columns: list[Ints] = [np.zeros(_FIRST, np.int64) for _ in range(7)]
+        self._order, self._rows, self._open, self._bought, self._sold, self._cost, self.profit = columns
+        self._columns = columns
 
     def add(self, trade: Trade, row: int) -> int:
         """Take a position in; its profit at the last valuation."""
         slot = self.count
         if slot == len(self._order):
-            self._columns = np.concatenate([self._columns, np.zeros_like(self._columns)], axis=1)
-            self._name_columns()
+            for column in self._columns:  # in place: fresh memory for 100,000 positions costs 50 ms
+                column.resize(slot + max(slot >> 3, _FIRST), refcheck=False)
         bought, sold = (trade.volume, 0) if trade.cmd == BUY else (0, -trade.volume)
         self._reach = max(self._reach, trade.volume, trade.open_points)
         safe = self._reach * self._reach < _SAFE
         cost = (bought + sold) * trade.open_points if safe else 0
-        self._columns[:6, slot] = trade.order, row, trade.open_points, bought, sold, cost
+        values = (trade.order, row, trade.open_points, bought, sold, cost)
+        for column, value in zip(self._columns, values, strict=False):
+            column[slot] = value
         self._slots[trade.order] = slot
         self.count += 1
         self._owners = None
@@ -108,7 +100,8 @@ class Stripe:
         slot, last = self._slots.pop(order), self.count - 1
         profit = int(self.profit[slot])
         if slot != last:
-            self._columns[:, slot] = self._columns[:, last]
+            for column in self._columns:
+                column[slot] = column[last]
             self._slots[int(self._order[slot])] = slot
         self.count = last
         self._owners = None

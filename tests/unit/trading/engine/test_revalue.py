@@ -209,3 +209,37 @@ def test_an_account_is_loaded_with_what_it_has_open_and_may_change_its_group() -
     )
     house.do(0, c.ChangeAccount(group="vip"))
     house.tick("EURUSD", 110_100, 110_110)
+
+
+def test_a_stripe_that_grows_and_shrinks_keeps_what_it_holds() -> None:
+    random = Random(5)
+    quotes = {"USDJPY": Tick(150_000, 150_007)}
+    terms = [terms_of(plain().group, i) for i in plain().instruments]
+    market = Market(rules_of(plain().group), terms, quotes, live=False)
+    stripe, sums = Stripe("USDJPY", market, "USD"), np.zeros(3, np.int64)
+    held: dict[int, Trade] = {}
+    for order in range(3_000):
+        trade = Trade(
+            order=order,
+            login=1,
+            symbol="USDJPY",
+            digits=3,
+            cmd=random.randrange(2),
+            volume=random.randint(1, 500),
+            open_ms=0,
+            open_points=random.randint(140_000, 160_000),
+        )
+        stripe.add(trade, order % 3)
+        held[order] = trade
+        if random.random() < 0.3:
+            gone = random.choice(list(held))
+            stripe.remove(gone)
+            del held[gone]
+        if order % 500 == 499:
+            bid = random.randint(140_000, 160_000)
+            quotes["USDJPY"] = Tick(bid, bid + 7)
+            stripe.revalue(sums)
+            worth = stripe.worth_now()
+            assert worth is not None
+            assert {n: stripe.profit_of(n) for n in held} == {n: profit_of(t, worth) for n, t in held.items()}
+            assert stripe.owners().tolist() == [0, 1, 2]
