@@ -67,9 +67,14 @@ async def check(rig: Rig, token: str) -> SignedIn:
     return answer
 
 
-async def facts(bus: NatsBus, pattern: str, message: type[Any], eventually: Any) -> list[Any]:
+async def facts(
+    bus: NatsBus, pattern: str, message: type[Any], eventually: Any, count: int = 1
+) -> list[Any]:
+    """What was told so far, as soon as it is ``count`` facts or more."""
+
     async def told() -> Any:
-        return (await bus.history("AUTH", pattern, 0, 20)).entries
+        entries = (await bus.history("AUTH", pattern, 0, 20)).entries
+        return len(entries) >= count and entries
 
     return [decode(entry.payload, message) for entry in await eventually(told)]
 
@@ -111,7 +116,7 @@ async def test_a_change_of_group_or_rights_ends_tokens_that_carry_the_old_ones(
     with pytest.raises(NotAuthenticated):
         await check(rig, again.token)
     assert (await rig.claims((await sign_in(rig, answer.login)).token)).read_only == 1
-    changes = await facts(bus, "auth.evt.account.changed.>", AccountChanged, eventually)
+    changes = await facts(bus, "auth.evt.account.changed.>", AccountChanged, eventually, 3)
     assert [(c.group, c.leverage, c.enable_read_only) for c in changes] == [
         ("demo", 33, 0),
         ("gold", 33, 0),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.db import Database, Part
+from libs.common.db import NO_ANSWER, Database, Part
 from libs.common.lease import Lease, LeaseLost, partition_of
 from tests.conftest import PATIENCE_S, wait_until
 
@@ -93,7 +93,7 @@ async def test_a_paused_owner_loses_its_lease_and_its_open_transaction(database:
             "INSERT INTO alerts.seen (profile, symbol, seq, bid, ask, tick_ms) VALUES ('', '', 1, 1, 1, 1)"
         )
         await asyncio.wait_for(second.take(), PATIENCE_S)
-        with pytest.raises(Exception, match=r"terminat|closed"):
+        with pytest.raises(NO_ANSWER):  # what it says depends on how much of the end it has read
             await transaction.commit()
     assert second.epoch == 2 and not await writes(one, first)
     assert await ticks_seen(two) == 0 and await writes(two, second)
