@@ -58,11 +58,12 @@ class Client:
             await ws.send_json({"authorization": self.token})
             assert await ws.receive_json() == {"event": "authorization", "success": True}
             await ws.send_json({"event": "account.switch", "active_login": self.login})
-            switched = await ws.receive_json()
+            stream = Stream(ws)
+            while isinstance(switched := await ws.receive_json(), list):
+                stream.take(switched)
             assert switched["success"] is True, switched
             if symbols:
                 await ws.send_json({"event": "subscribe", "data": list(symbols)})
-            stream = Stream(ws)
             reading = asyncio.create_task(stream.read())
             try:
                 yield stream
@@ -83,11 +84,14 @@ class Stream:
 
     async def read(self) -> None:
         """Collect frames until cancelled or closed."""
-        kinds = {"t": self.quotes, "a": self.alerts, "b": self.balances}
         async for message in self.ws:
-            frame = json.loads(message.data)
-            kind = frame[0] if isinstance(frame, list) else None
-            kinds.get(kind, self.others).append(frame)  # type: ignore[arg-type]
+            self.take(json.loads(message.data))
+
+    def take(self, frame: Any) -> None:
+        """Note a frame."""
+        kinds = {"t": self.quotes, "a": self.alerts, "b": self.balances}
+        kind = frame[0] if isinstance(frame, list) else None
+        kinds.get(kind, self.others).append(frame)  # type: ignore[arg-type]
 
 
 @asynccontextmanager

@@ -180,6 +180,7 @@ async def _run(
             await base.bus.serve(command, observed(command, handler, clock))
             for command, handler in [*app.handlers, *own]
         ]
+        await base.bus.flush()  # the broker knows of them: a subscription is sent, not answered
         for callback in app.on_started:
             await callback()
         starting = None

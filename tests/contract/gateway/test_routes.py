@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Callable
@@ -330,6 +331,14 @@ async def test_the_audit_log_tells_intents_and_outcomes_without_secrets(client: 
     assert (await client.get("/admin/audit", token)).error == (403, "PERMISSION_DENIED")
 
 
+async def answer_on(ws: aiohttp.ClientWebSocketResponse) -> Any:
+    """The next frame that is not of the account: its first deposit may be told at any moment."""
+    while True:
+        frame = await ws.receive_json(timeout=PATIENCE_S)
+        if not isinstance(frame, list) or frame[0] not in ("o", "b", "n"):
+            return frame
+
+
 async def test_the_stream_goes_with_the_same_session(client: Client) -> None:
     login, token = await sign_up(client)
     admin = await admin_of(client)
@@ -338,22 +347,24 @@ async def test_the_stream_goes_with_the_same_session(client: Client) -> None:
     for path in ("/ws", "/"):
         async with client.session.ws_connect(client.url + path) as ws:
             await ws.send_json({"authorization": once if path == "/ws" else token})
-            assert await ws.receive_json(timeout=PATIENCE_S) == {"event": "authorization", "success": True}
+            assert await answer_on(ws) == {"event": "authorization", "success": True}
             await ws.send_json({"event": "account.switch"})
-            switched = await ws.receive_json(timeout=PATIENCE_S)
+            switched = await answer_on(ws)
             assert (switched["success"], switched["active_login"]) == (True, login)
             await ws.send_json({"event": "subscribe", "data": ["eurusd", "NOPE"]})
-            assert (await ws.receive_json(timeout=PATIENCE_S))[:4] == ["t", "EURUSD", 1.1, 1.1002]
+            assert (await answer_on(ws))[:4] == ["t", "EURUSD", 1.1, 1.1002]
     async with client.session.ws_connect(client.url + "/ws") as ws:
         await ws.send_json({"authorization": once})  # it counted once
-        assert (await ws.receive_json(timeout=PATIENCE_S))["error"] == "INVALID_TOKEN"
+        assert (await answer_on(ws))["error"] == "INVALID_TOKEN"
         await ws.send_json({"authorization": token})
-        await ws.receive_json(timeout=PATIENCE_S)
+        await answer_on(ws)
         await ws.send_json({"event": "subscribe", "data": ["TWXUSD"]})
         await client.put("/admin/symbols/TWXUSD", {"digits": 3}, admin)
         await ws.send_json({"event": "subscribe", "data": ["TWXUSD"]})
         await quote(client, admin, "TWXUSD", 1.5, 1.6)
-        assert (await ws.receive_json(timeout=PATIENCE_S))[:4] == ["t", "TWXUSD", 1.5, 1.6]
+        assert (await answer_on(ws))[:4] == ["t", "TWXUSD", 1.5, 1.6]
         await client.post("/sign/out", {}, token)
-        closed = await ws.receive(timeout=PATIENCE_S)
-        assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 4401)
+        async with asyncio.timeout(PATIENCE_S):
+            async for _ in ws:
+                pass
+        assert ws.close_code == 4401

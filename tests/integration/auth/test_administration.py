@@ -67,9 +67,7 @@ async def check(rig: Rig, token: str) -> SignedIn:
     return answer
 
 
-async def facts(
-    bus: NatsBus, pattern: str, message: type[Any], eventually: Any, count: int = 1
-) -> list[Any]:
+async def facts(bus: NatsBus, pattern: str, message: type[Any], eventually: Any, count: int = 1) -> list[Any]:
     """What was told so far, as soon as it is ``count`` facts or more."""
 
     async def told() -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.client import Client, open_client
+from tests.client import Client, Stream, open_client
 from tests.conftest import wait_until
 from tests.house import House
 from tests.integration.alerts.test_rules import HISTORY, candles
@@ -56,6 +56,11 @@ async def rules_reach_the_channels_they_name(
     assert {row[9]["name"] for row in listed["rows"]} == {"hook", "all", "none"}
 
 
+def notices(stream: Stream) -> list[list[Any]]:
+    """What was notified on a socket so far; frames of the account may stand between."""
+    return [frame for frame in stream.others if frame[0] == "n"]
+
+
 @pytest.mark.timeout(120)
 async def test_an_alert_reaches_stream_list_mail_and_webhook_of_its_owner(
     house: House, mailbox: MailBox, receiver: Receiver
@@ -93,8 +98,8 @@ async def test_an_alert_reaches_stream_list_mail_and_webhook_of_its_owner(
             alert = {"symbol": "EURUSD", "side": 0, "condition": 0, "repeat_mode": 0, "target_price": 1.0845}
             await client.call("POST", "/price_alert", alert)
             await staff.call("POST", "/admin/quotes", {"quotes": [{**quote, "bid": 1.085, "ask": 1.0851}]})
-            await wait_until(lambda: mailbox.mails and len(receiver.calls) == 2 and stream.others)
-        (frame,) = [frame for frame in stream.others if frame[0] == "n"]
+            await wait_until(lambda: mailbox.mails and len(receiver.calls) == 2 and notices(stream))
+        (frame,) = notices(stream)
         title = "EURUSD 1,08500: cruzó al alza 1,08450"
         assert (frame[1], frame[3:7]) == (title, ["PRICE_ALERT", 1, 10, client.login])
         assert (mailbox.mails[0]["Subject"], mailbox.mails[0]["To"]) == (title, person["email"])

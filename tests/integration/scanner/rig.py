@@ -55,6 +55,9 @@ class Rig:
             found: list[Any] = await connection.fetch(sql, *arguments)
             return found
 
+    async def _has_none(self, sql: str) -> bool:
+        return not await self.rows(sql)
+
     async def done(self, symbol: str, timeframe: str, open_ms: int) -> None:
         """Wait until a bar was judged."""
         frame = {"1m": 1, "30m": 4, "1h": 5, "4h": 6, "1d": 7, "1M": 9}[timeframe]
@@ -68,7 +71,9 @@ class Rig:
         await wait_until(reached)
 
     async def facts(self, subject: Any) -> list[Any]:
-        """Every fact of a kind the stream holds, oldest first."""
+        """Every fact of a kind, oldest first, when all that is committed is published."""
+        waiting = "SELECT FROM scanner.outbox WHERE published_at IS NULL"
+        await wait_until(lambda: self._has_none(waiting))
         window = await self.bus.history("SCANNER", subject.pattern, 0, 20_000)
         return [msgspec.json.decode(entry.payload, type=subject.message) for entry in window.entries]
 

@@ -6,7 +6,6 @@ import math
 
 from libs.common import subjects
 from libs.common.messages import scan as m
-from tests.conftest import wait_until
 from tests.integration.scanner.rig import HOUR_MS, Rig, bars_of_closes
 
 SINE = [round(100 + 5 * math.sin(2 * math.pi * i / 24), 2) for i in range(120)]
@@ -75,15 +74,13 @@ async def test_facts_are_told_for_the_newest_bars(rig: Rig) -> None:
     await rig.load("EURUSD", "1h", bars[-1:])
     await rig.done("EURUSD", "1h", bars[-1][0])
     stored = await rig.rows("SELECT count(*) AS n FROM scanner.outbox")
-
-    async def published() -> bool:
-        patterns = await rig.facts(subjects.PATTERN_DETECTED)
-        closed = await rig.facts(subjects.RECORD_CLOSED)
-        flipped = await rig.facts(subjects.REGIME_FLIPPED)
-        broken = await rig.facts(subjects.LEVEL_BROKEN)
-        return bool(len(patterns) + len(closed) + len(flipped) + len(broken) == stored[0]["n"])
-
-    await wait_until(published)
+    kinds = (
+        subjects.PATTERN_DETECTED,
+        subjects.RECORD_CLOSED,
+        subjects.REGIME_FLIPPED,
+        subjects.LEVEL_BROKEN,
+    )
+    assert sum([len(await rig.facts(kind)) for kind in kinds]) == stored[0]["n"]
     detected = await rig.facts(subjects.PATTERN_DETECTED)
     assert min(fact.bar_open_ms for fact in detected) >= bars[-1 - 48][0]
     assert {fact.bar_open_ms for fact in detected if fact.live} <= {bars[-2][0], bars[-1][0]}

@@ -149,6 +149,11 @@ async def heard(stream: Stream, kind: str, count: int, *, order: int | None = No
     return frames()
 
 
+async def told_balance(stream: Stream, balance: float) -> None:
+    """Wait until the last ``b`` says so; one of a floating profit may come before it."""
+    await wait_until(lambda: stream.balances and stream.balances[-1][2] == balance)
+
+
 async def in_turn(*calls: Any) -> list[Any]:
     """All of them at once."""
     return list(await asyncio.gather(*calls))

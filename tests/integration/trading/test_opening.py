@@ -34,7 +34,7 @@ async def test_opening_books_the_default_deposit_and_tells_the_sockets(stage: St
         10_000.0,
         0.0,
     )
-    await wait_until(lambda: stage.pushes(500))
+    await wait_until(stage.is_published)
     frames = await stage.pushes(500)
     booked_s = int(NOW.timestamp())
     order = frames[0][1]

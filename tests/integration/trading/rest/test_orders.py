@@ -18,6 +18,7 @@ from tests.integration.trading.floor_client import (
     heard,
     in_turn,
     listening,
+    told_balance,
     trader_of,
 )
 
@@ -51,8 +52,7 @@ async def test_a_position_opens_shows_and_closes_with_its_frames(staff: Staff, t
         assert [(f[12], f[17]) for f in frames] == [(0, 0), (3, 6)]
         assert frames[0][10:12] == [1.12, 1.09]
         assert frames[1][9] > 0
-        balances = await heard(stream, "b", 2)
-        assert balances[-1][2] == 9990.0
+        await told_balance(stream, 9990.0)
 
 
 async def test_finance_rows_are_listed_apart(staff: Staff, trader: Trader) -> None:
@@ -72,6 +72,7 @@ async def test_a_partial_close_leaves_the_rest_under_a_new_order(staff: Staff, t
         rest = next(row for row in trades.values() if row["comment"] == f"from #{order}")
         assert (part["state"], part["volume"], part["profit"], part["comment"]) == (4, 30, 27.0, "mine")
         assert (rest["state"], rest["volume"], rest["open_price"]) == (0, 70, 1.1001)
+        await heard(stream, "o", 2, order=order)
         await heard(stream, "o", 1, order=rest["order"])
         frames = [f for f in stream.others if f[0] == "o" and f[1] in (order, rest["order"]) and f[17] != 1]
         assert [(f[1], f[12], f[17]) for f in frames] == [(order, 0, 0), (order, 4, 6), (rest["order"], 0, 0)]

@@ -11,6 +11,7 @@ from tests.integration.trading.floor_client import (
     Trader,
     heard,
     listening,
+    told_balance,
 )
 
 
@@ -30,7 +31,7 @@ async def test_money_and_credit_go_in_and_out_with_their_frames(staff: Staff, tr
         }
         [frame] = await heard(stream, "o", 1, order=order)
         assert (frame[4], frame[12], frame[15], frame[16], frame[17]) == (6, 3, 100.5, "gift", 0)
-        assert (await heard(stream, "b", 1))[-1][2] == 10_100.5
+        await told_balance(stream, 10_100.5)
     money = {"login": trader.login}
     await staff.call("POST", "/admin/balance/out", {**money, "amount": -0.5})
     await staff.call("POST", "/admin/credit/in", {**money, "amount": 50, "comment": "bonus"})
