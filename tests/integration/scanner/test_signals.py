@@ -37,11 +37,15 @@ def bars_of_series(count: int, step_ms: int = HOUR_MS) -> list[Bar]:
 
 
 async def looked(rig: Rig, open_ms: int, cmc_id: int = BTC) -> None:
-    """Wait until an asset's hourly bars were looked at up to one."""
+    """Wait until an asset's hourly bars were looked at up to one, and what that gave can be asked for."""
 
     async def reached() -> bool:
         rows = await rig.rows("SELECT done_ms FROM scanner.signal_place WHERE cmc_id = $1", cmc_id)
-        return bool(rows) and rows[0]["done_ms"] >= open_ms
+        if not rows or rows[0]["done_ms"] < open_ms:
+            return False
+        (recorded,) = await rig.rows("SELECT count(*) AS n FROM scanner.signal")
+        page = await rig.ask(subjects.SIGNAL_LIST, m.SignalsAsk(limit=1))
+        return bool(page.data.total == recorded["n"])
 
     await wait_until(reached)
 
