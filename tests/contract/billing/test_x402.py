@@ -173,15 +173,22 @@ async def test_a_body_or_a_payment_above_sixteen_kib_is_refused(till: Till, path
 
 
 async def test_one_payment_at_two_doors_a_hundred_times_at_once_buys_one_thing(till: Till) -> None:
-    stranger, payer = till.town.stranger(), Payer()
+    stranger, keyed, payer = till.town.stranger(), await key_of(till.town), Payer()
     asked = {"amountMicros": 100_000}
-    payload = await payer.payload(await stranger.call("POST", "/v1/topup", asked), 1)  # also good for a brief
-    calls = [
-        stranger.call("POST", path, body, headers=header_of(payload))
-        for path, body in (("/v1/topup", asked), ("/v1/brief", PAIR)) * 50
-    ]
-    answers = await asyncio.gather(*calls)
-    assert sorted(a.status for a in answers) == [200] + [402] * 99
+    payload = await payer.payload(await stranger.call("POST", "/v1/topup", asked), 1)
+    doors = ((stranger, "/v1/topup", asked), (stranger, "/v1/brief", PAIR), (keyed, "/v1/topup", asked))
+    # Version 1 may pay a door more than it asks, but this facilitator takes the exact amount only: where the
+    # brief has the payment first it is given back, perhaps after all the others were told that it is taken.
+    for _ in range(20):
+        calls = [
+            caller.call("POST", path, body, headers=header_of(payload))
+            for _ in range(33)
+            for caller, path, body in doors
+        ]
+        statuses = [answer.status for answer in await asyncio.gather(*calls)]
+        if 200 in statuses:
+            break
+    assert sorted(statuses) == [200] + [402] * 98
     assert till.facilitator.chain.balances[payer.address] == 10**12 - 100_000
     await ledger_is_sound(till)
 
