@@ -6,6 +6,8 @@ atomic batches, the streams side by side, and marks the rows after the acknowled
 relay stands in hands its wakes on over the bus to the one that has the lock. A 1 s poll is the net.
 Who commits very much piece by piece may hold the relay back meanwhile, for a bounded time.
 
+A crash of PostgreSQL may take the last marks back, never a fact: what lost its mark is sent again.
+
 Never: publish before the commit; skip a row by remembering ``max(id)`` (ids commit out of order);
 drop a row whose publish failed. At start and after a reconnect the relay looks whether each stream
 still holds what it had acknowledged and sends a lost tail again; consumers drop the repeats by id.
@@ -196,6 +198,9 @@ class Relay:
                         await self._stand_in()
                         if self._stopping:
                             return
+                    # A mark a crash takes back is a fact sent again, which its stream or its consumers drop
+                    # by id: those who commit effects must not wait for the disk behind it.
+                    await connection.execute("SET synchronous_commit = off")
                     self._is_relay = True
                     await self._relay(connection)
                     return

@@ -32,6 +32,11 @@ CANDLE_WRITE = Histogram(
     "Time to store what changed",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+CANDLE_WAIT = Histogram(
+    "tradewind_market_candle_wait_seconds",
+    "How long changes waited until they were stored: from the flush before to the end of theirs",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 5, 10, 30, 60),
+)
 BACKFILL_ROWS = Counter("tradewind_market_backfill_rows_total", "Candle rows made by back-fill")
 SYMBOLS = Gauge("tradewind_market_symbols", "Known instruments")
 GROUPS = Gauge("tradewind_market_groups", "Known groups of accounts")

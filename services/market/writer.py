@@ -170,8 +170,10 @@ class Writer:
             self._kept = whole
             self._waiting = _Batch()
             self.generation += 1
+            now_s = self._clock.monotonic_s()
+            metrics.CANDLE_WAIT.observe(now_s - self._stored_s)
+            metrics.CANDLE_WRITE.observe(now_s - begun_s)
             self._stored_s = begun_s
-            metrics.CANDLE_WRITE.observe(self._clock.monotonic_s() - begun_s)
             metrics.CANDLE_ROWS.inc(len(whole) + sum(len(block.bars) for block in blocks))
             await self._teller.tell(batch.closed, self._loaded(rows or {}, blocks))
             return True

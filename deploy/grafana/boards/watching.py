@@ -39,7 +39,15 @@ MARKET = Board(
                 ),
                 latency("Time to write", "tradewind_market_candle_write_seconds"),
                 panel("Waiting", Query("tradewind_market_candle_backlog_rows", "rows"), still=True),
-                panel("Write lag", Query("tradewind_market_candle_write_lag_seconds", "lag"), unit="s"),
+                # Scrapes and flushes keep step with each other: what waits at a scrape may be nothing every
+                # time. How long it waited is told by what was stored.
+                latency("Waited until stored", "tradewind_market_candle_wait_seconds"),
+                panel(
+                    "Not stored now",
+                    Query("tradewind_market_candle_write_lag_seconds", "oldest change"),
+                    unit="s",
+                    still=True,
+                ),
             ),
         ),
         Row(

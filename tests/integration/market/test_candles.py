@@ -180,6 +180,9 @@ async def test_what_waits_to_be_stored_says_how_long(
         assert told is not None
         return told
 
+    def waited_for_s() -> float:
+        return REGISTRY.get_sample_value("tradewind_market_candle_wait_seconds_sum") or 0.0
+
     def later_s() -> float:
         rig.clock.advance(1)
         return lag_s()
@@ -195,5 +198,7 @@ async def test_what_waits_to_be_stored_says_how_long(
         waited_s = lag_s()
         rig.clock.advance(7)
         assert lag_s() == waited_s + 7
+        before_s = waited_for_s()
     await put
     await eventually(lambda: lag_s() == 0)
+    assert waited_for_s() - before_s >= waited_s + 7
