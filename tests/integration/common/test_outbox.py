@@ -14,7 +14,7 @@ from libs.common import bus_nats
 from libs.common import outbox as outbox_module
 from libs.common.bus import Ack, Bus, Inbound
 from libs.common.clock import SystemClock
-from libs.common.db import Database
+from libs.common.db import Database, Record
 from libs.common.messages.auth import AccountOpened
 from libs.common.outbox import COPY_FROM, Fact, Outbox, Relay, fact
 from libs.common.streams import OWNERS, TRADING_ACCOUNTS, ensure_streams
@@ -103,6 +103,31 @@ async def test_facts_of_many_transactions_are_all_published_in_id_order(
     for n in range(8):  # one writer's facts keep their order
         own = [i for i in found if int(i.split("-")[1]) // 1000 == n and int(i.split("-")[1]) % 1000 < 50]
         assert own == sorted(own, key=lambda i: int(i.split("-")[1]))
+
+
+async def test_facts_whose_marks_a_crash_took_back_are_in_their_stream_once(
+    database: MakeDatabase, bus: Bus
+) -> None:
+    auth = await database("auth")
+    outbox = Outbox("auth")
+    places = "SELECT event_id, stream_seq FROM auth.outbox WHERE published_at IS NOT NULL ORDER BY id"
+
+    async def marked(count: int) -> list[Record]:
+        async with auth.connection() as connection:
+            rows = await connection.fetch(places)
+        return rows if len(rows) == count else []
+
+    async with relaying(auth, bus):
+        async with auth.transaction() as tx:
+            await outbox.append(tx, [opened(login) for login in range(5)])
+        before = await wait_until(lambda: marked(5))
+    async with auth.transaction() as tx:
+        await tx.execute("UPDATE auth.outbox SET published_at = NULL, stream_seq = NULL WHERE id > 2")
+        await outbox.append(tx, [opened(5)])
+    async with relaying(auth, bus):
+        after = await wait_until(lambda: marked(6))
+    assert after[:5] == before
+    assert await ids_in_stream(bus) == [f"event-{login}" for login in range(6)]
 
 
 async def test_one_relay_publishes_and_another_takes_over(database: MakeDatabase, bus: Bus) -> None:
